@@ -33,7 +33,11 @@ mod tests {
             let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
             let spec = &schema["openAPIV3Schema"]["properties"]["spec"]["properties"];
             for (name, field) in spec.as_object().unwrap() {
-                assert!(field["description"].is_string(), "{}.spec.{name} has no description", crd.spec.names.kind);
+                assert!(
+                    field["description"].is_string(),
+                    "{}.spec.{name} has no description",
+                    crd.spec.names.kind
+                );
             }
         }
     }

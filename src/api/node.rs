@@ -25,10 +25,19 @@ use crate::api::vocab::{Family, Line, NetworkType, WorkMode};
     printcolumn(name = "Lines", type_ = "string", json_path = ".status.serving"),
     printcolumn(name = "Addresses", type_ = "string", json_path = ".status.published"),
     printcolumn(name = "Status", type_ = "integer", json_path = ".status.statusCode"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Address", type_ = "string", json_path = ".spec.nodeAddress", priority = 1),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1)
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct CocoaNodeSpec {

@@ -96,7 +96,10 @@ pub enum NetworkType {
 impl NetworkType {
     /// Whether the node publishes addresses of `family`.
     pub const fn has(self, family: Family) -> bool {
-        matches!((self, family), (NetworkType::Both, _) | (NetworkType::IPV4, Family::V4) | (NetworkType::IPV6, Family::V6))
+        matches!(
+            (self, family),
+            (NetworkType::Both, _) | (NetworkType::IPV4, Family::V4) | (NetworkType::IPV6, Family::V6)
+        )
     }
 }
 
@@ -135,7 +138,9 @@ pub enum DeletionPolicy {
 }
 
 /// Where a service's records live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum PlatformProvider {
     /// The DNS server inside every node.
     #[default]
