@@ -228,6 +228,14 @@ impl fmt::Display for Held {
 }
 
 impl Held {
+    /// The change, where it is held as one of too many.
+    pub fn mass_change(&self) -> Option<&Change> {
+        match self {
+            Held::MassChange { change } => Some(change),
+            Held::Foreign { .. } | Held::NobodyLives { .. } | Held::Orphan { .. } => None,
+        }
+    }
+
     /// The name it is about.
     pub fn name(&self) -> &DnsName {
         match self {

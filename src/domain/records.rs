@@ -182,6 +182,13 @@ pub struct Wanted {
     pub cause: Cause,
 }
 
+impl Wanted {
+    fn is_same_target(&self, other: &Wanted) -> bool {
+        let Wanted { set, node, why, service, cause: _ } = self;
+        (set, node, why, service) == (&other.set, &other.node, &other.why, &other.service)
+    }
+}
+
 /// What is wished for in one zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -201,6 +208,25 @@ pub struct Wish {
     pub deleting: BTreeSet<DnsName>,
     /// Digests of held plans that were released.
     pub released: BTreeSet<String>,
+}
+
+impl Wish {
+    /// Whether both wish for the same, for whatever cause: then nothing has to be listed or planned anew.
+    pub fn same_targets(&self, other: &Wish) -> bool {
+        let Wish { wanted, kept, frozen, names, refused, adopt, deleting, released } = self;
+        kept == &other.kept
+            && frozen == &other.frozen
+            && names == &other.names
+            && refused == &other.refused
+            && adopt == &other.adopt
+            && deleting == &other.deleting
+            && released == &other.released
+            && wanted.len() == other.wanted.len()
+            && wanted
+                .iter()
+                .zip(&other.wanted)
+                .all(|(mine, theirs)| mine.0 == theirs.0 && mine.1.is_same_target(theirs.1))
+    }
 }
 
 /// The wish of all `services` of one zone. Deterministic: the order of the input plays no part.
