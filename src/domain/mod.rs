@@ -6,6 +6,8 @@
 pub mod addresses;
 pub mod cluster;
 pub mod dns_plan;
+#[cfg(test)]
+mod laws;
 pub mod line_table;
 pub mod lines;
 pub mod liveness;
