@@ -31,14 +31,14 @@ pub(crate) struct Described {
 pub(crate) fn describe(group: &str, version: &str, kind: &str) -> Option<Described> {
     let mut generator = generator();
     let root = generate(&mut generator, group, version, kind)?;
-    Some(Described { root: root.into(), definitions: generator.take_definitions(false).into_iter().collect() })
+    Some(described(root, generator))
 }
 
 /// The schema of `ObjectMeta`, for kinds that do not bring one.
 pub(crate) fn describe_metadata() -> Described {
     let mut generator = generator();
     let root = generator.subschema_for::<meta::ObjectMeta>();
-    Described { root: root.into(), definitions: generator.take_definitions(false).into_iter().collect() }
+    described(root, generator)
 }
 
 /// The shape of a built-in kind; an unknown kind keeps everything.
@@ -64,6 +64,25 @@ pub(crate) fn definitions(described: BTreeMap<String, Value>) -> BTreeMap<String
         (name, node)
     };
     described.into_iter().map(compile).collect()
+}
+
+/// Takes the definitions out, with the marks that kubectl reads when it builds a strategic merge patch.
+fn described(root: schemars::Schema, mut generator: SchemaGenerator) -> Described {
+    let mut definitions: BTreeMap<String, Value> = generator.take_definitions(false).into_iter().collect();
+    for (name, schema) in &mut definitions {
+        let fields = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
+        for (field, schema) in fields {
+            let here = (short(name), field.as_str());
+            let listed = LISTS.iter().find(|listed| listed.at == here).map(|listed| listed.patch);
+            let key = listed.or_else(|| PATCH_ONLY.iter().find(|(at, _)| *at == here).map(|(_, key)| *key));
+            let Some((key, schema)) = key.zip(schema.as_object_mut()) else { continue };
+            schema.insert("x-kubernetes-patch-strategy".to_owned(), Value::from("merge"));
+            if !key.is_empty() {
+                schema.insert("x-kubernetes-patch-merge-key".to_owned(), Value::from(key));
+            }
+        }
+    }
+    Described { root: root.into(), definitions }
 }
 
 fn generator() -> SchemaGenerator {

@@ -92,6 +92,11 @@ impl TypeInfo {
         }
     }
 
+    /// Whether Kubernetes itself has this kind.
+    pub(crate) fn is_builtin(&self) -> bool {
+        matches!(self.source, Source::Builtin { .. })
+    }
+
     /// The kind's schema and the definitions that it names, prose included; made anew on every call.
     pub(crate) fn describe(&self) -> (Value, BTreeMap<String, Value>) {
         match &self.source {
