@@ -194,6 +194,9 @@ impl Wanted {
 pub struct Wish {
     /// Records that should stand.
     pub wanted: BTreeMap<RecordKey, Wanted>,
+    /// Records of services that are being deleted, as they would be if they stayed: while their deletion is held they
+    /// still follow a failover.
+    pub farewell: BTreeMap<RecordKey, Wanted>,
     /// Records that stay as they are because nobody living can answer for them.
     pub kept: BTreeMap<RecordKey, ObjectId>,
     /// Names under which nothing is touched, because their service can't be planned or retains its records.
@@ -213,7 +216,14 @@ pub struct Wish {
 impl Wish {
     /// Whether both wish for the same, for whatever cause: then nothing has to be listed or planned anew.
     pub fn same_targets(&self, other: &Wish) -> bool {
-        let Wish { wanted, kept, frozen, names, refused, adopt, deleting, released } = self;
+        let Wish { wanted, farewell, kept, frozen, names, refused, adopt, deleting, released } = self;
+        let same = |mine: &BTreeMap<RecordKey, Wanted>, theirs: &BTreeMap<RecordKey, Wanted>| {
+            mine.len() == theirs.len()
+                && mine
+                    .iter()
+                    .zip(theirs)
+                    .all(|(mine, theirs)| mine.0 == theirs.0 && mine.1.is_same_target(theirs.1))
+        };
         kept == &other.kept
             && frozen == &other.frozen
             && names == &other.names
@@ -221,11 +231,8 @@ impl Wish {
             && adopt == &other.adopt
             && deleting == &other.deleting
             && released == &other.released
-            && wanted.len() == other.wanted.len()
-            && wanted
-                .iter()
-                .zip(&other.wanted)
-                .all(|(mine, theirs)| mine.0 == theirs.0 && mine.1.is_same_target(theirs.1))
+            && same(wanted, &other.wanted)
+            && same(farewell, &other.farewell)
     }
 }
 
@@ -263,11 +270,16 @@ fn add(
     cluster: &Cluster,
     assignment: &Assignment,
 ) -> Result<(), FieldError> {
+    if service.deleting && service.retain {
+        wish.frozen.insert(service.name.clone());
+        return Ok(());
+    }
     if service.deleting {
-        if service.retain {
-            wish.frozen.insert(service.name.clone());
-        } else {
-            wish.deleting.insert(service.name.clone());
+        wish.deleting.insert(service.name.clone());
+        for (&(line, family), holder) in assignment {
+            let key = RecordKey { name: service.name.clone(), line, family };
+            let wanted = holder.as_ref().map(|holder| wanted(service, cluster, holder, (line, family)));
+            wish.farewell.extend(wanted.map(|wanted| (key, wanted)));
         }
         return Ok(());
     }
