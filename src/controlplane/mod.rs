@@ -28,15 +28,23 @@ mod table;
 mod registry;
 mod kinds;
 mod engine;
+mod gc;
 mod render;
 mod watch;
 mod discovery;
 mod service;
+mod credentials;
+mod serve;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
 
 use self::{
+    credentials::{Credentials, CredentialsError},
     engine::Engine,
+    gc::Collector,
+    serve::{BindError, Bound},
     service::{ApiService, Identity},
     store::{Store, disk::StoreOpenError, log::Retention},
 };
@@ -45,10 +53,12 @@ use self::{
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "cocoasyncer-system"];
 
 /// Where the plane lives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The directory of the store, the certificates and the token. None keeps everything in memory.
     pub dir: Option<PathBuf>,
+    /// Names besides its address that clients may call the server by; they go into its certificate.
+    pub names: Vec<String>,
 }
 
 /// Why the plane cannot be opened.
@@ -66,6 +76,9 @@ pub enum OpenError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreOpenError),
+    /// The authority or the token cannot be had.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// Not even memory could be had.
     #[error("cannot start an in-memory store: {0}")]
     Memory(String),
@@ -80,6 +93,9 @@ pub enum OpenError {
 /// A running plane.
 pub struct ControlPlane {
     engine: Arc<Engine>,
+    credentials: Arc<Credentials>,
+    names: Vec<String>,
+    collector: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl ControlPlane {
@@ -105,12 +121,14 @@ impl ControlPlane {
                 _ => {}
             }
         }
-        Ok(ControlPlane { engine })
+        let credentials = Arc::new(Credentials::open(options.dir.as_deref(), Timestamp::now())?);
+        let collector = Some(tokio::spawn(Collector::new(engine.clone()).run()));
+        Ok(ControlPlane { engine, credentials, names: options.names, collector })
     }
 
     /// A plane that forgets everything when it is dropped; for tests and trials.
     pub async fn in_memory() -> Result<ControlPlane, OpenError> {
-        ControlPlane::open(Options { dir: None }).await
+        ControlPlane::open(Options::default()).await
     }
 
     /// A client that calls the plane in process: no socket, no TLS, no token.
@@ -118,9 +136,17 @@ impl ControlPlane {
         kube::Client::new(ApiService::new(self.engine.clone(), Some(Identity::admin())), "default")
     }
 
+    /// Listens on `addr`, with TLS and the token. Port 0 takes any free port.
+    pub async fn bind(&self, addr: SocketAddr) -> Result<Bound, BindError> {
+        Bound::new(self.engine.clone(), self.credentials.clone(), addr, &self.names).await
+    }
+
     /// Ends watches and background work and releases the store. Clients made before answer 503 afterwards.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
         self.engine.stop.cancel();
+        if let Some(collector) = self.collector.take() {
+            let _ = collector.await;
+        }
         let engine = self.engine.clone();
         // Joining the writer waits for a disk; a failed join means it panicked, and it said so itself.
         let _ = tokio::task::spawn_blocking(move || engine.store.close()).await;

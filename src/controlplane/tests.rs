@@ -96,7 +96,7 @@ async fn an_object_lives_its_life_and_watchers_see_all_of_it() {
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { dir: Some(dir.path().to_owned()) };
+    let options = Options { dir: Some(dir.path().to_owned()), ..Options::default() };
     let plane = ControlPlane::open(options.clone()).await.unwrap();
     let api = widgets(&plane.client()).await;
     let made = api.create(&PostParams::default(), &widget("a", json!({"size": 1}))).await.unwrap();

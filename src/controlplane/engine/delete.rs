@@ -57,7 +57,7 @@ impl Engine {
                 let body = call.resource.store_form(&object);
                 let next = if removed { Next::Remove(body) } else { Next::Put(body) };
                 let expect = Expect::At(stored.revision);
-                match self.store.commit(Write { key: call.key(), expect, next, guard: None }).await {
+                match self.store.commit(Write { key: call.key(), expect, next, guards: Vec::new() }).await {
                     Ok(revision) => {
                         set_version(&mut object, revision);
                         self.committed(call, &object, removed);

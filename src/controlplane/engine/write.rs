@@ -6,6 +6,7 @@ use super::{Call, Done, Engine, Validation, commit_refusal, now_text};
 use crate::controlplane::{
     cause::Cause,
     fields::{self, ApplyError, Writer},
+    gc::index,
     kinds, names,
     object::{self, Part},
     patch::{self, PatchError},
@@ -82,7 +83,8 @@ impl Engine {
         }
         let key = call.key();
         loop {
-            let guard = self.live_namespace(call)?;
+            let mut guards = self.live_namespace(call)?;
+            guards.extend(self.live_definition(call)?);
             if self.store.get(&key).map_err(super::read_refusal)?.is_some() {
                 return Err(Refusal::already_exists(call.subject()));
             }
@@ -90,7 +92,7 @@ impl Engine {
                 return Ok(Done { object: new, created: true, removed: false, warnings });
             }
             let next = Next::Put(call.resource.store_form(&new));
-            match self.store.commit(Write { key: key.clone(), expect: Expect::Absent, next, guard }).await {
+            match self.store.commit(Write { key: key.clone(), expect: Expect::Absent, next, guards }).await {
                 Ok(revision) => {
                     set_version(&mut new, revision);
                     self.committed(call, &new, false);
@@ -213,7 +215,7 @@ impl Engine {
             }
             let body = call.resource.store_form(&object);
             let next = if removed { Next::Remove(body) } else { Next::Put(body) };
-            let write = Write { key: key.clone(), expect: Expect::At(stored.revision), next, guard: None };
+            let write = Write { key: key.clone(), expect: Expect::At(stored.revision), next, guards: Vec::new() };
             match self.store.commit(write).await {
                 Ok(revision) => {
                     set_version(&mut object, revision);
@@ -268,8 +270,8 @@ impl Engine {
     }
 
     /// The namespace that a new object goes to, as it stands: it must exist and not be on its way out.
-    fn live_namespace(&self, call: &Call) -> Result<Option<(String, u64)>, Refusal> {
-        let Some(namespace) = &call.namespace else { return Ok(None) };
+    fn live_namespace(&self, call: &Call) -> Result<Vec<(String, u64)>, Refusal> {
+        let Some(namespace) = &call.namespace else { return Ok(Vec::new()) };
         let namespaces = self.namespaces();
         let stored = self.get(&namespaces, None, namespace)?;
         if stored.value()["metadata"]["deletionTimestamp"].is_string() {
@@ -282,7 +284,25 @@ impl Engine {
             };
             return Err(Refusal { causes: vec![cause], ..Refusal::forbidden(call.subject(), &why) });
         }
-        Ok(Some((namespaces.key(None, namespace), stored.revision)))
+        Ok(vec![(namespaces.key(None, namespace), stored.revision)])
+    }
+
+    /// The definition of a new object, as it stands: it must not be on its way out, or the object would outlive it.
+    fn live_definition(&self, call: &Call) -> Result<Option<(String, u64)>, Refusal> {
+        if call.resource.origin != Origin::Custom {
+            return Ok(None);
+        }
+        let definitions = self.definitions();
+        let name = call.resource.full_name();
+        let stored = self.find(&definitions, None, &name)?.ok_or_else(Refusal::no_such_path)?;
+        // Definitions are large; the text rarely occurs, so most of the time nothing need be parsed.
+        if index::contains(&stored.body, b"\"deletionTimestamp\"")
+            && stored.value()["metadata"]["deletionTimestamp"].is_string()
+        {
+            let message = "create not allowed while custom resource definition is terminating";
+            return Err(Refusal::new(405, "MethodNotAllowed", message));
+        }
+        Ok(Some((definitions.key(None, &name), stored.revision)))
     }
 }
 

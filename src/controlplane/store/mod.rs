@@ -53,8 +53,8 @@ pub struct Write {
     pub expect: Expect,
     /// The outcome.
     pub next: Next,
-    /// Another key that must still be as it was read, such as the namespace of a new object.
-    pub guard: Option<(String, u64)>,
+    /// Other keys that must still be as they were read, such as the namespace of a new object.
+    pub guards: Vec<(String, u64)>,
 }
 
 /// Why a write did not happen.
@@ -391,7 +391,7 @@ fn apply(
     write: &Write,
     revision: u64,
 ) -> Result<Option<Entry>, redb::Error> {
-    if let Some((key, at)) = &write.guard {
+    for (key, at) in &write.guards {
         let found = objects.get(key.as_str())?.and_then(|guard| disk::unpack(guard.value()));
         if found.map(|stored| stored.revision) != Some(*at) {
             return Ok(None);
