@@ -156,7 +156,12 @@ fn refuse(conflicts: Vec<(String, FieldSet)>, excused: &FieldSet) -> Result<(), 
 }
 
 /// Removes what the manager applied before and does not any more, unless somebody else owns it too.
-fn abandon<'e>(typed: Typed, merged: &Value, last: &FieldSet, owners: impl Iterator<Item = &'e Entry>) -> Value {
+fn abandon<'e>(
+    typed: Typed,
+    merged: &Value,
+    last: &FieldSet,
+    owners: impl Iterator<Item = &'e Entry>,
+) -> Value {
     let root = typed.root();
     let full = |set: &FieldSet| typed.with_parents(root, set);
     let all = full(&typed.fields(root, merged));
@@ -222,7 +227,9 @@ fn restore(after: &mut Value, live: Option<&Value>, applied: &Value) {
         }
     }
     let metadata = fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
-    if let (Some(metadata), Some(given)) = (metadata.as_object_mut(), source.get("metadata").and_then(Value::as_object)) {
+    if let (Some(metadata), Some(given)) =
+        (metadata.as_object_mut(), source.get("metadata").and_then(Value::as_object))
+    {
         for name in SERVER_METADATA.iter().filter(|name| **name != "managedFields") {
             if let Some(value) = given.get(*name) {
                 metadata.insert((*name).to_owned(), value.clone());

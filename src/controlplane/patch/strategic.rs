@@ -107,7 +107,12 @@ fn merge_field(
     Ok(())
 }
 
-fn merge_list(shape: &Shape, node: Option<&Node>, items: &mut Vec<Value>, changes: &[Value]) -> Result<(), PatchError> {
+fn merge_list(
+    shape: &Shape,
+    node: Option<&Node>,
+    items: &mut Vec<Value>,
+    changes: &[Value],
+) -> Result<(), PatchError> {
     let directive = |change: &Value| change.get(PATCH).and_then(Value::as_str).map(str::to_owned);
     let replaces = changes.iter().any(|change| directive(change).as_deref() == Some("replace"));
     match node.and_then(|node| node.merge_key) {

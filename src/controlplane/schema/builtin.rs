@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::admissionregistration::v1 as admission;
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core};
+use k8s_openapi::api::{
+    apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core,
+};
 use k8s_openapi::api::{discovery::v1 as discovery, events::v1 as events, networking::v1 as networking};
 use k8s_openapi::api::{policy::v1 as policy, rbac::v1 as rbac, storage::v1 as storage};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;

@@ -43,9 +43,26 @@ impl Checks {
     /// The checks that a schema asks for; none where it asks for nothing.
     pub(crate) fn read(reader: &mut Reader, schema: &Value, depth: usize) -> Option<Checks> {
         const WORDS: [&str; 20] = [
-            "required", "enum", "pattern", "format", "minimum", "maximum", "multipleOf", "minLength", "maxLength",
-            "minItems", "maxItems", "minProperties", "maxProperties", "oneOf", "anyOf", "allOf", "not",
-            "x-kubernetes-validations", "exclusiveMinimum", "exclusiveMaximum",
+            "required",
+            "enum",
+            "pattern",
+            "format",
+            "minimum",
+            "maximum",
+            "multipleOf",
+            "minLength",
+            "maxLength",
+            "minItems",
+            "maxItems",
+            "minProperties",
+            "maxProperties",
+            "oneOf",
+            "anyOf",
+            "allOf",
+            "not",
+            "x-kubernetes-validations",
+            "exclusiveMinimum",
+            "exclusiveMaximum",
         ];
         let any = schema.as_object().is_some_and(|s| WORDS.iter().any(|word| s.contains_key(*word)));
         if !any {
@@ -131,7 +148,9 @@ impl Checks {
         if let Some(least) = &self.minimum {
             match (less(number, least), self.exclusive.0) {
                 (true, false) => refuse(format!("should be greater than or equal to {}", bound(least))),
-                (_, true) if !less(least, number) => refuse(format!("should be greater than {}", bound(least))),
+                (_, true) if !less(least, number) => {
+                    refuse(format!("should be greater than {}", bound(least)))
+                }
                 _ => {}
             }
         }
@@ -191,24 +210,18 @@ pub(crate) fn same(one: &Value, other: &Value) -> bool {
 }
 
 fn strip(schema: &mut Value, root: bool) {
-    match schema {
-        Value::Object(map) => {
-            map.remove("default");
-            map.remove("description");
-            if !root {
-                map.remove("x-kubernetes-validations");
-            }
-            for key in ["oneOf", "anyOf", "allOf", "not"] {
-                map.remove(key);
-            }
-            for key in ["items", "additionalProperties"] {
-                map.get_mut(key).into_iter().for_each(|child| strip(child, false));
-            }
-            let fields = map.get_mut("properties").and_then(Value::as_object_mut);
-            fields.into_iter().flat_map(Map::values_mut).for_each(|child| strip(child, false));
-        }
-        _ => {}
+    let Value::Object(map) = schema else { return };
+    for key in ["default", "description", "oneOf", "anyOf", "allOf", "not"] {
+        map.remove(key);
     }
+    if !root {
+        map.remove("x-kubernetes-validations");
+    }
+    for key in ["items", "additionalProperties"] {
+        map.get_mut(key).into_iter().for_each(|child| strip(child, false));
+    }
+    let fields = map.get_mut("properties").and_then(Value::as_object_mut);
+    fields.into_iter().flat_map(Map::values_mut).for_each(|child| strip(child, false));
 }
 
 fn less(one: &Number, other: &Number) -> bool {

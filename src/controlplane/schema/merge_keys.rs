@@ -105,8 +105,7 @@ pub(crate) const ATOMIC: &[&str] = &[
 ];
 
 /// Maps of plain values that are one value for ownership.
-pub(crate) const ATOMIC_FIELDS: &[(&str, &str)] =
-    &[("ServiceSpec", "selector"), ("PodSpec", "nodeSelector")];
+pub(crate) const ATOMIC_FIELDS: &[(&str, &str)] = &[("ServiceSpec", "selector"), ("PodSpec", "nodeSelector")];
 
 /// The last part of `io.k8s.api.core.v1.Container`.
 pub(crate) fn short(definition: &str) -> &str {

@@ -131,10 +131,7 @@ impl Reader {
             embedded: flag(schema, "x-kubernetes-embedded-resource"),
             fields: fields.map(|(name, field)| (name.clone(), self.node(field, depth + 1))).collect(),
             rest,
-            items: schema
-                .get("items")
-                .filter(|s| s.is_object())
-                .map(|s| Box::new(self.node(s, depth + 1))),
+            items: schema.get("items").filter(|s| s.is_object()).map(|s| Box::new(self.node(s, depth + 1))),
             list: list_kind(schema),
             atomic: schema.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic"),
             merge_key: None,
