@@ -16,11 +16,12 @@
 //! Every worker reads the latest snapshot and nothing else: what woke it plays no part (level-triggered). The only
 //! writer of a zone is its worker; the only writer of a kind's status is that kind's `report`.
 
+pub mod shared;
+pub mod stores;
 pub mod board;
 pub mod node;
-pub mod service;
-pub mod shared;
 pub mod snapshot;
-pub mod stores;
-pub mod sync;
+pub mod service;
 pub mod view;
+pub mod sync;
+pub mod manifests;

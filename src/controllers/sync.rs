@@ -13,9 +13,9 @@ use crate::api::vocab::WorkMode;
 use crate::controllers::shared::keyed::Keyed;
 use crate::domain::secret::Secret;
 use crate::domain::view::ClusterView;
-use crate::peers::PeerClient;
+use crate::peers::{PeerClient, PushOutcome};
 use crate::telemetry::chain::Chain;
-use crate::wire::cluster::push_body;
+use crate::wire::render::{Audience, Push};
 
 /// How often an unchanged configuration is pushed all the same.
 const PERIOD: Duration = Duration::from_secs(35);
@@ -30,6 +30,14 @@ const GATHER: Duration = Duration::from_millis(200);
 struct Follower {
     address: String,
     secret: Secret,
+    /// Whether it is known to be of our kind; until then it is told all that the old kind needs.
+    ours: bool,
+}
+
+impl Follower {
+    fn audience(&self) -> Audience {
+        if self.ours { Audience::Ours } else { Audience::Legacy }
+    }
 }
 
 /// Pushes until `stop`.
@@ -56,7 +64,11 @@ fn followers(view: &ClusterView) -> BTreeMap<String, Follower> {
     let known = others.filter(|node| !node.secret.is_empty());
     known
         .map(|node| {
-            let follower = Follower { address: node.spec.node_address.clone(), secret: node.secret.clone() };
+            let follower = Follower {
+                address: node.spec.node_address.clone(),
+                secret: node.secret.clone(),
+                ours: node.pulse.lives() && !node.pulse.legacy,
+            };
             (node.object.clone(), follower)
         })
         .collect()
@@ -72,9 +84,12 @@ async fn push(
     let mut said: Option<String> = None;
     loop {
         let view = views.borrow_and_update().clone();
-        let body = push_body(&view, &to.secret);
-        let outcome = peers.push(&to.address, &to.secret, &body, DEADLINE).await;
-        let trouble = outcome.err().map(|error| Chain(&error).to_string());
+        let body = Push::of(&view, to.audience()).addressed(&to.secret);
+        let trouble = match peers.push(&to.address, &body, DEADLINE).await {
+            Ok(PushOutcome::Taken) => None,
+            Ok(PushOutcome::Refused(why)) => Some(format!("refused: {why}")),
+            Err(error) => Some(Chain(&error).to_string()),
+        };
         if trouble != said {
             match &trouble {
                 Some(error) => warn!(node = %name, error = %error, "push failed"),

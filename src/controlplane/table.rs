@@ -42,7 +42,13 @@ pub fn definitions(resource: &Resource) -> Value {
 }
 
 /// A table of `objects`. `version` is the resource version of the list.
-pub fn table(resource: &Resource, objects: &[Value], include: Include, metadata: Value, now: Timestamp) -> Value {
+pub fn table(
+    resource: &Resource,
+    objects: &[Value],
+    include: Include,
+    metadata: Value,
+    now: Timestamp,
+) -> Value {
     let rows: Vec<Value> = objects.iter().map(|object| row(resource, object, include, now)).collect();
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
@@ -156,7 +162,9 @@ pub fn builtin_columns(group: &str, plural: &str) -> &'static [(&'static str, &'
             ("IP", "string", 1),
             ("Node", "string", 1),
         ],
-        ("", "nodes") => &[NAME, ("Status", "string", 0), ("Roles", "string", 0), AGE, ("Version", "string", 0)],
+        ("", "nodes") => {
+            &[NAME, ("Status", "string", 0), ("Roles", "string", 0), AGE, ("Version", "string", 0)]
+        }
         ("", "persistentvolumeclaims") => &[
             NAME,
             ("Status", "string", 0),
@@ -236,11 +244,13 @@ fn builtin_cells(group: &str, plural: &str, object: &Value, now: Timestamp) -> V
                 json!(all.collect::<Vec<_>>().join(","))
             };
             let ready = of("/status/readyReplicas", "/spec/replicas");
-            let (updated, available) = (number("/status/updatedReplicas"), number("/status/availableReplicas"));
+            let (updated, available) =
+                (number("/status/updatedReplicas"), number("/status/availableReplicas"));
             vec![name, ready, json!(updated), json!(available), old, list("name"), list("image")]
         }
         ("apps", "replicasets") => {
-            let numbers = ["/spec/replicas", "/status/replicas", "/status/readyReplicas"].map(|path| json!(number(path)));
+            let numbers = ["/spec/replicas", "/status/replicas", "/status/readyReplicas"]
+                .map(|path| json!(number(path)));
             [vec![name], numbers.to_vec(), vec![old]].concat()
         }
         ("apps", "statefulsets") => vec![name, of("/status/readyReplicas", "/spec/replicas"), old],
@@ -252,8 +262,17 @@ fn builtin_cells(group: &str, plural: &str, object: &Value, now: Timestamp) -> V
         ("batch", "cronjobs") => vec![name, at("/spec/schedule"), at("/spec/suspend"), old],
         ("networking.k8s.io", "ingresses") => {
             let rules = object["spec"]["rules"].as_array().into_iter().flatten();
-            let hosts = rules.map(|rule| rule["host"].as_str().unwrap_or("*").to_owned()).collect::<Vec<_>>().join(",");
-            vec![name, json!(text("/spec/ingressClassName")), json!(hosts), at("/status/loadBalancer/ingress/0/ip"), old]
+            let hosts = rules
+                .map(|rule| rule["host"].as_str().unwrap_or("*").to_owned())
+                .collect::<Vec<_>>()
+                .join(",");
+            vec![
+                name,
+                json!(text("/spec/ingressClassName")),
+                json!(hosts),
+                at("/status/loadBalancer/ingress/0/ip"),
+                old,
+            ]
         }
         ("coordination.k8s.io", "leases") => vec![name, at("/spec/holderIdentity"), old],
         ("rbac.authorization.k8s.io", "roles" | "clusterroles") | ("apiextensions.k8s.io", _) => {
@@ -277,9 +296,11 @@ fn event_cells(event: &Value, subject: &str, message: &str, now: Timestamp) -> V
     ];
     let seen = times.into_iter().find_map(Value::as_str).unwrap_or_default();
     let about = &event[subject];
-    let object = format!("{}/{}", plain(&about["kind"]).to_lowercase(), about["name"].as_str().unwrap_or_default());
+    let object =
+        format!("{}/{}", plain(&about["kind"]).to_lowercase(), about["name"].as_str().unwrap_or_default());
     let source = [&event["reportingComponent"], &event["reportingController"], &event["source"]["component"]];
-    let source = source.into_iter().find_map(|one| one.as_str().filter(|text| !text.is_empty())).unwrap_or_default();
+    let source =
+        source.into_iter().find_map(|one| one.as_str().filter(|text| !text.is_empty())).unwrap_or_default();
     let counts = [&event["series"]["count"], &event["count"], &event["deprecatedCount"]];
     let count = counts.into_iter().find_map(Value::as_i64).unwrap_or(1).max(1);
     vec![
@@ -359,7 +380,12 @@ mod tests {
     #[test]
     fn every_builtin_row_is_as_wide_as_its_heading() {
         for resource in super::super::registry::builtin::resources() {
-            let cells = builtin_cells(&resource.group, &resource.plural, &json!({"metadata": {}}), Timestamp::UNIX_EPOCH);
+            let cells = builtin_cells(
+                &resource.group,
+                &resource.plural,
+                &json!({"metadata": {}}),
+                Timestamp::UNIX_EPOCH,
+            );
             assert_eq!(cells.len(), resource.columns.len(), "{}", resource.full_name());
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Reading is tolerant (unknown fields are passed over, a missing or null list is empty) and bounded; writing is exact.
 
-pub mod cluster;
-pub mod import;
 pub mod read;
+pub mod cluster;
 pub mod render;
+pub mod import;
+pub mod legacy_config;

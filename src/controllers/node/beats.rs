@@ -21,6 +21,7 @@ use crate::domain::cluster::Addresses;
 use crate::domain::liveness::{Life, Reading};
 use crate::domain::secret::Secret;
 use crate::peers::{PeerBeat, PeerClient};
+use crate::telemetry::chain::Chain;
 
 /// A peer of the old kind feeds every 30 s: asking more often learns nothing.
 const LEGACY_PERIOD: Duration = Duration::from_secs(30);
@@ -97,14 +98,26 @@ async fn watch_peer(
         }
         let answer = tokio::select! {
             () = stop.cancelled() => return,
-            answer = peers.beat(&target.address, &target.node_code, &target.secret, period) => answer,
+            answer = peers.beat(&target.address, &target.secret, period) => answer,
         };
+        let other = answer
+            .as_ref()
+            .ok()
+            .filter(|beat| !beat.node_code.is_empty() && beat.node_code != target.node_code);
         let reading = match &answer {
+            // Somebody else lives at that address: that says nothing of this node.
+            Ok(_) if other.is_some() => Reading::Miss,
             Ok(beat) if beat.ours => Reading::Beat { watch_dog: beat.watch_dog },
             Ok(beat) => Reading::Legacy { watch_dog: beat.watch_dog },
             Err(_) => Reading::Miss,
         };
-        let said = answer.as_ref().err().map(ToString::to_string);
+        let said = match (&answer, other) {
+            (Err(error), _) => Some(Chain(error).to_string()),
+            (Ok(_), Some(_)) => {
+                Some("spec.nodeAddress: a node with another nodeCode answers there".to_owned())
+            }
+            (Ok(_), None) => None,
+        };
         if said != trouble {
             match &said {
                 Some(error) => warn!(node = %name, error = %error, "beat missed"),
@@ -117,9 +130,9 @@ async fn watch_peer(
         {
             tell(&name, before.life, after.life);
         }
-        if let Ok(beat) = answer {
+        if let Some(beat) = answer.as_ref().ok().filter(|_| other.is_none()) {
             if target.learn {
-                board.learn(&name, told(&beat, &target.address), Learned { source: "peer", trouble: None });
+                board.learn(&name, told(beat, &target.address), Learned { source: "peer", trouble: None });
             }
             if !beat.ours {
                 ticks.reset_after(LEGACY_PERIOD);

@@ -39,7 +39,8 @@ impl Engine {
         let mut body = body;
         check_kind(call, &mut body)?;
         let metadata = object::metadata_mut(&mut body);
-        if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
+        if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty())
+        {
             return Err(Refusal::bad_request("resourceVersion should not be set on objects to be created"));
         }
         let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -155,7 +156,10 @@ impl Engine {
         let mut body = body;
         check_kind(call, &mut body)?;
         check_name(call, &body)?;
-        if body["metadata"].get("managedFields").is_some_and(|list| list.as_array().is_none_or(|list| !list.is_empty())) {
+        if body["metadata"]
+            .get("managedFields")
+            .is_some_and(|list| list.as_array().is_none_or(|list| !list.is_empty()))
+        {
             return Err(Refusal::bad_request("metadata.managedFields must be nil"));
         }
         let warnings = prune(call, &mut body)?;
@@ -177,7 +181,8 @@ impl Engine {
                 Some(_) => self.modify(call, false, |live| merge(Some(live))).await,
                 None if call.part != Part::Main => return Err(Refusal::not_found(call.subject())),
                 None if body["metadata"]["uid"].is_string() => {
-                    let why = "uid mismatch: the provided object specified uid, and no existing object was found";
+                    let why =
+                        "uid mismatch: the provided object specified uid, and no existing object was found";
                     return Err(Refusal::conflict(call.subject(), why));
                 }
                 None => self.create_named(call, merge(None)?, false).await,
@@ -187,7 +192,8 @@ impl Engine {
                 Err(refusal) if refusal.reason == "AlreadyExists" => {}
                 Err(refusal) if refusal.code == 404 && refusal.subject == call.subject() => {}
                 outcome => {
-                    return outcome.map(|done| Done { warnings: [warnings.clone(), done.warnings].concat(), ..done });
+                    return outcome
+                        .map(|done| Done { warnings: [warnings.clone(), done.warnings].concat(), ..done });
                 }
             }
         }
@@ -215,7 +221,8 @@ impl Engine {
             }
             let body = call.resource.store_form(&object);
             let next = if removed { Next::Remove(body) } else { Next::Put(body) };
-            let write = Write { key: key.clone(), expect: Expect::At(stored.revision), next, guards: Vec::new() };
+            let write =
+                Write { key: key.clone(), expect: Expect::At(stored.revision), next, guards: Vec::new() };
             match self.store.commit(write).await {
                 Ok(revision) => {
                     set_version(&mut object, revision);
@@ -275,8 +282,9 @@ impl Engine {
         let namespaces = self.namespaces();
         let stored = self.get(&namespaces, None, namespace)?;
         if stored.value()["metadata"]["deletionTimestamp"].is_string() {
-            let why =
-                format!("unable to create new content in namespace {namespace} because it is being terminated");
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
             let cause = Cause {
                 field: "metadata.namespace".to_owned(),
                 reason: "NamespaceTerminating",
@@ -358,7 +366,10 @@ fn preconditions(call: &Call, old: &Value, new: &Value) -> Result<(), Refusal> {
         sent[field].as_str().is_some_and(|value| !value.is_empty() && Some(value) != before[field].as_str())
     };
     if differs("uid") {
-        let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", sent["uid"], before["uid"]);
+        let why = format!(
+            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            sent["uid"], before["uid"]
+        );
         return Err(Refusal::conflict(call.subject(), &why.replace('"', "")));
     }
     if differs("resourceVersion") {
@@ -399,8 +410,9 @@ fn face(call: &Call, body: &mut Value) {
         }
         Part::Status => {
             map.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
-            object::metadata_mut(body)
-                .retain(|field, _| matches!(field.as_str(), "name" | "namespace" | "uid" | "resourceVersion"));
+            object::metadata_mut(body).retain(|field, _| {
+                matches!(field.as_str(), "name" | "namespace" | "uid" | "resourceVersion")
+            });
         }
         Part::Finalize => {}
     }

@@ -58,7 +58,10 @@ pub fn faults(crd: &Value, old: Option<&Value>) -> Vec<Cause> {
         causes.push(Cause {
             field: "spec.scope".to_owned(),
             reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {}: supported values: \"Cluster\", \"Namespaced\"", spec["scope"]),
+            message: format!(
+                "Unsupported value: {}: supported values: \"Cluster\", \"Namespaced\"",
+                spec["scope"]
+            ),
         });
     }
     if let Some(why) = names::subdomain(&group) {
@@ -125,7 +128,11 @@ fn version_faults(spec: &Value) -> Vec<Cause> {
         }
     }
     if versions.iter().filter(|version| version["storage"] == json!(true)).count() != 1 {
-        causes.push(names::invalid("spec.versions", "", "must have exactly one version marked as storage version"));
+        causes.push(names::invalid(
+            "spec.versions",
+            "",
+            "must have exactly one version marked as storage version",
+        ));
     }
     causes
 }
@@ -170,9 +177,23 @@ pub fn set_status(crd: &mut Value, served: &Served, now: &str) {
     };
     set_condition(status, "NamesAccepted", accepted, reason, &message, now);
     if accepted {
-        set_condition(status, "Established", true, "InitialNamesAccepted", "the initial names have been accepted", now);
+        set_condition(
+            status,
+            "Established",
+            true,
+            "InitialNamesAccepted",
+            "the initial names have been accepted",
+            now,
+        );
     } else if !established(crd) {
-        set_condition(&mut crd["status"], "Established", false, "NotAccepted", "not all names are accepted", now);
+        set_condition(
+            &mut crd["status"],
+            "Established",
+            false,
+            "NotAccepted",
+            "not all names are accepted",
+            now,
+        );
     }
 }
 
@@ -183,12 +204,11 @@ pub fn set_condition(status: &mut Value, kind: &str, value: bool, reason: &str, 
         status["conditions"] = json!([]);
     }
     let Some(list) = status["conditions"].as_array_mut() else { return };
-    let fresh = |since: &Value| {
-        json!({"type": kind, "status": value, "reason": reason, "message": message, "lastTransitionTime": since})
-    };
+    let fresh = |since: &Value| json!({"type": kind, "status": value, "reason": reason, "message": message, "lastTransitionTime": since});
     match list.iter_mut().find(|one| one["type"] == kind) {
         Some(found) => {
-            let since = if found["status"] == value { found["lastTransitionTime"].clone() } else { json!(now) };
+            let since =
+                if found["status"] == value { found["lastTransitionTime"].clone() } else { json!(now) };
             *found = fresh(&since);
         }
         None => list.push(fresh(&json!(now))),
@@ -215,9 +235,11 @@ fn conflict(crd: &Value, served: &Served) -> Option<String> {
         .filter(|one| one.group == group && !(one.origin == Origin::Custom && one.plural == plural))
         .find_map(|one| {
             let kind = kinds.iter().flatten().find(|kind| one.kind == **kind || one.list_kind == **kind);
-            let word = words
-                .iter()
-                .find(|word| one.plural == **word || one.singular == **word || one.short_names.iter().any(|short| short == *word));
+            let word = words.iter().find(|word| {
+                one.plural == **word
+                    || one.singular == **word
+                    || one.short_names.iter().any(|short| short == *word)
+            });
             kind.or(word).map(|taken| format!("\"{taken}\" is already in use by {}", one.full_name()))
         })
 }

@@ -7,9 +7,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, TableDefinition, backends::InMemoryBackend,
-};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, TableDefinition, backends::InMemoryBackend};
 
 use super::codec::{self, Stored};
 
@@ -95,7 +93,9 @@ fn open_file(dir: &Path, file: &Path) -> Result<Database, StoreOpenError> {
     let length = match std::fs::metadata(file) {
         Ok(found) => Some(found.len()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(StoreOpenError::Io { file: file.to_owned(), source: redb::Error::Io(error) }),
+        Err(error) => {
+            return Err(StoreOpenError::Io { file: file.to_owned(), source: redb::Error::Io(error) });
+        }
     };
     match length {
         // redb takes an empty file for a new one, which would turn a lost store into a silent fresh start.
@@ -143,7 +143,9 @@ fn verify(db: &mut Database, file: &Path) -> Result<(), StoreOpenError> {
     }
     let layout = read_counter(db, LAYOUT).map_err(|error| damaged(file, &error.to_string()))?;
     match layout {
-        Some(found) if CURRENT_LAYOUT < found => return Err(StoreOpenError::Newer { file: file.to_owned(), found }),
+        Some(found) if CURRENT_LAYOUT < found => {
+            return Err(StoreOpenError::Newer { file: file.to_owned(), found });
+        }
         Some(_) => {}
         None => return Err(damaged(file, "it has no layout mark")),
     }
