@@ -125,7 +125,8 @@ fn question(name: &str, kind: &str, subnet: Option<IpNet>) -> Result<Message, As
     let refused = |what: &str, source| AskError::Question { what: what.to_owned(), source };
     let mut asked = Name::from_utf8(name).map_err(|source| refused(name, source))?;
     asked.set_fqdn(true);
-    let kind: RecordType = kind.to_ascii_uppercase().parse().map_err(|err: DecodeError| refused(kind, err.into()))?;
+    let kind: RecordType =
+        kind.to_ascii_uppercase().parse().map_err(|err: DecodeError| refused(kind, err.into()))?;
     let mut message = Message::query();
     message.add_query(Query::query(asked, kind));
     let mut edns = Edns::new();

@@ -118,7 +118,8 @@ pub fn network(peer: IpAddr) -> u128 {
 mod tests {
     use super::*;
 
-    const SETTINGS: LimitSettings = LimitSettings { per_second: 10, burst: 20, slip: 3, limit_loopback: false };
+    const SETTINGS: LimitSettings =
+        LimitSettings { per_second: 10, burst: 20, slip: 3, limit_loopback: false };
 
     fn answered(limiter: &Limiter, peer: &str, now: u64, queries: usize) -> usize {
         let (peer, now) = (peer.parse().unwrap(), Duration::from_millis(now));

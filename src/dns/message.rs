@@ -6,9 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Header, HeaderCounts, MessageType, Metadata, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, Record};
-use hickory_proto::serialize::binary::{
-    BinDecodable, BinDecoder, BinEncodable, BinEncoder, DecodeError,
-};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, DecodeError};
 
 /// The largest UDP answer that we send or say that we take: fits every path unfragmented (DNS flag day 2020).
 pub const MAX_PAYLOAD: u16 = 1232;
@@ -16,7 +14,6 @@ pub const MAX_PAYLOAD: u16 = 1232;
 const PLAIN_PAYLOAD: u16 = 512;
 const OPT: u16 = 41;
 const CLIENT_SUBNET: u16 = 8;
-const HEADER_OCTETS: usize = 12;
 
 /// A request that could be read.
 #[derive(Debug, Clone)]
@@ -153,8 +150,7 @@ fn read_record<'p>(decoder: &mut BinDecoder<'p>) -> Result<RawRecord<'p>, Decode
 
 fn read_opt(record: &RawRecord<'_>) -> Result<RequestEdns, DecodeError> {
     let [_, version, flags, _] = record.ttl.to_be_bytes();
-    let mut edns =
-        RequestEdns { payload: record.class, version, dnssec_ok: flags & 0x80 != 0, subnet: None };
+    let mut edns = RequestEdns { payload: record.class, version, dnssec_ok: flags & 0x80 != 0, subnet: None };
     let mut rest = record.data;
     while !rest.is_empty() {
         let Some((&[c0, c1, l0, l1], tail)) = rest.split_first_chunk::<4>() else {
@@ -299,11 +295,6 @@ impl<'a> Reply<'a> {
 pub fn malformed(metadata: &Metadata) -> Result<Vec<u8>, ProtoError> {
     let request = Request { meta: *metadata, query: None, edns: None };
     Reply::bare(&request, ResponseCode::FormErr).write(PLAIN_PAYLOAD)
-}
-
-/// Whether a packet is long enough to be told apart from noise.
-pub fn has_header(packet: &[u8]) -> bool {
-    HEADER_OCTETS <= packet.len()
 }
 
 fn count(number: usize) -> u16 {

@@ -47,7 +47,8 @@ struct State {
     /// What was refused; tried again whenever anything changes, for two sources may only fit in their new state.
     pending: BTreeMap<String, Option<Arc<str>>>,
     /// Files as last seen, whether their text was taken or not, so that a bad one is reported once.
-    seen: BTreeMap<PathBuf, Stamp>,
+    /// `None` for one that changed so lately that it may have changed again under the same stamp.
+    seen: BTreeMap<PathBuf, Option<Stamp>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl LineTables {
         let mut change = BTreeMap::new();
         let mut unreadable = None;
         for path in &files {
-            match read_if_new(path, state.seen.get(path)) {
+            match read_if_new(path, state.seen.get(path).and_then(Option::as_ref)) {
                 Ok(Some((stamp, text))) => {
                     change.insert(path.display().to_string(), Some(text));
                     state.seen.insert(path.clone(), stamp);
@@ -165,7 +166,11 @@ impl LineTables {
                 }
             }
         }
-        match names.iter().find(|name| state.pending.contains_key(*name)).and_then(|name| refused.remove(name)) {
+        match names
+            .iter()
+            .find(|name| state.pending.contains_key(*name))
+            .and_then(|name| refused.remove(name))
+        {
             Some(err) => Err(err),
             None => Ok(state.taken != before),
         }
@@ -212,7 +217,7 @@ fn list_files(paths: &[PathBuf]) -> Result<BTreeSet<PathBuf>, SourceError> {
 }
 
 /// The text of a file that isn't as it was seen.
-fn read_if_new(path: &Path, seen: Option<&Stamp>) -> io::Result<Option<(Stamp, Arc<str>)>> {
+fn read_if_new(path: &Path, seen: Option<&Stamp>) -> io::Result<Option<(Option<Stamp>, Arc<str>)>> {
     use std::io::Read;
     let meta = std::fs::metadata(path)?;
     let stamp = Stamp { modified: meta.modified().ok(), length: meta.len() };
@@ -223,7 +228,9 @@ fn read_if_new(path: &Path, seen: Option<&Stamp>) -> io::Result<Option<(Stamp, A
     // Whatever the size was when it was looked at: no file fills the memory.
     let most = u64::try_from(MAX_OCTETS).unwrap_or(u64::MAX) + 1;
     std::fs::File::open(path)?.take(most).read_to_string(&mut text)?;
-    Ok(Some((stamp, text.into())))
+    let age = stamp.modified.and_then(|modified| modified.elapsed().ok());
+    let settled = age.is_some_and(|age| LOOK_EVERY < age);
+    Ok(Some((settled.then_some(stamp), text.into())))
 }
 
 #[cfg(test)]

@@ -43,7 +43,13 @@ pub async fn serve(socket: &UdpSocket, brain: &Brain, limiter: &Limiter, start: 
     }
 }
 
-fn judge(packet: &[u8], peer: SocketAddr, brain: &Brain, limiter: &Limiter, start: Instant) -> Option<Vec<u8>> {
+fn judge(
+    packet: &[u8],
+    peer: SocketAddr,
+    brain: &Brain,
+    limiter: &Limiter,
+    start: Instant,
+) -> Option<Vec<u8>> {
     // Port 0 can't be answered.
     if peer.port() == 0 {
         return None;

@@ -55,8 +55,7 @@ impl LineTable {
                     return Err(FieldError::new(at("line"), why));
                 }
                 let prefix = parse_prefix(cidr).map_err(|why| FieldError::new(at("prefix"), why))?;
-                let line: Line =
-                    line.parse().map_err(|err| FieldError::new(at("line"), format!("{err}")))?;
+                let line: Line = line.parse().map_err(|err| FieldError::new(at("line"), format!("{err}")))?;
                 table.add(prefix, line).map_err(|why| FieldError::new(at("prefix"), why))?;
             }
         }
@@ -136,7 +135,10 @@ fn parse_prefix(text: &str) -> Result<IpNet, String> {
     let net: IpNet = match text.parse() {
         Ok(net) => net,
         Err(_) if text.parse::<IpAddr>().is_ok() => {
-            return Err(format!("{text} has no prefix length: write {text}/{}", if text.contains(':') { 128 } else { 32 }));
+            return Err(format!(
+                "{text} has no prefix length: write {text}/{}",
+                if text.contains(':') { 128 } else { 32 }
+            ));
         }
         Err(_) => return Err(format!("{text:?} is not a CIDR: write e.g. 192.0.2.0/24 or 2001:db8::/32")),
     };
@@ -213,6 +215,27 @@ mod tests {
         assert!(err.field.starts_with("b row 1"), "{err}");
     }
 
+    #[test]
+    fn the_example_shows_every_line_in_both_families() {
+        let text = include_str!("../../manifests/examples/lines.txt");
+        let table = LineTable::parse(&[("lines.txt", text)]).unwrap();
+        let v4 = ["203.0.113.10", "192.0.2.1", "192.0.2.65", "192.0.2.129", "192.0.2.193", "198.51.100.1"];
+        let v6 = [
+            "2001:db8:ffff::1",
+            "2001:db8:1::1",
+            "2001:db8:2::1",
+            "2001:db8:3::1",
+            "2001:db8:4::1",
+            "2001:db8:5::1",
+        ];
+        for (at, line) in Line::ALL.into_iter().enumerate() {
+            for asker in [v4[at], v6[at]] {
+                let found = table.line_of(asker.parse().unwrap()).line.unwrap_or(Line::Default);
+                assert_eq!(found, line, "{asker}");
+            }
+        }
+    }
+
     /// Few bits vary, so that generated prefixes nest and askers hit them.
     fn tables() -> impl Strategy<Value = Vec<(Ipv4Net, Line)>> {
         let row = (any::<u8>(), 0u8..=8, 0usize..6)
@@ -222,7 +245,9 @@ mod tests {
 
     fn build(rows: &[(Ipv4Net, Line)]) -> LineTable {
         let mut table = LineTable::default();
-        rows.iter().for_each(|(net, line)| drop(table.v4.insert(*net, *line)));
+        for (net, line) in rows {
+            table.v4.insert(*net, *line);
+        }
         table
     }
 

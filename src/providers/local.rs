@@ -221,7 +221,8 @@ mod tests {
     fn zones_and_name_servers_are_as_told() {
         let world = world();
         let (zone, other) = (name("example.com"), name("example.net"));
-        let server = |name: &str| NameServer { name: name.into(), addresses: ["192.0.2.53".parse().unwrap()].into() };
+        let server =
+            |name: &str| NameServer { name: name.into(), addresses: ["192.0.2.53".parse().unwrap()].into() };
         world.provider.retain_zones(&[zone.clone(), other.clone()].into()).unwrap();
         world.provider.set_name_servers(&[server("ns-a")]).unwrap();
         assert_eq!(world.serial(), 1_001, "name servers are a change, too");

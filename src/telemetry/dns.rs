@@ -37,11 +37,17 @@ impl DnsMetrics {
     /// Fresh counters, registered nowhere yet.
     pub fn new() -> Result<Self, prometheus::Error> {
         let queries = IntCounterVec::new(
-            Opts::new("cocoasyncer_dns_queries_total", "DNS queries answered, by transport, response code and line"),
+            Opts::new(
+                "cocoasyncer_dns_queries_total",
+                "DNS queries answered, by transport, response code and line",
+            ),
             &["transport", "rcode", "line"],
         )?;
         let limited = IntCounterVec::new(
-            Opts::new("cocoasyncer_dns_limited_total", "DNS queries over the rate limit, by what became of them"),
+            Opts::new(
+                "cocoasyncer_dns_limited_total",
+                "DNS queries over the rate limit, by what became of them",
+            ),
             &["action"],
         )?;
         let refused_connections = IntCounter::new(
@@ -49,8 +55,11 @@ impl DnsMetrics {
             "DNS connections closed at once because too many were open",
         )?;
         let latency = Histogram::with_opts(
-            HistogramOpts::new("cocoasyncer_dns_answer_seconds", "Time from a query read to its answer written out")
-                .buckets(vec![0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1]),
+            HistogramOpts::new(
+                "cocoasyncer_dns_answer_seconds",
+                "Time from a query read to its answer written out",
+            )
+            .buckets(vec![0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1]),
         )?;
         let mut by_index = Vec::new();
         for transport in ["udp", "tcp"] {

@@ -104,7 +104,12 @@ impl Node {
 
 impl Zone {
     /// A zone without records.
-    pub fn new(name: DnsName, servers: &[NameServer], serial: u32, timers: Timers) -> Result<Self, FieldError> {
+    pub fn new(
+        name: DnsName,
+        servers: &[NameServer],
+        serial: u32,
+        timers: Timers,
+    ) -> Result<Self, FieldError> {
         // Only a zone of 243 octets or more has no room for the label.
         let rname = name.child("hostmaster", "spec.domain")?;
         let soa = Soa { mname: name.clone(), rname, serial, timers };
@@ -261,7 +266,8 @@ mod tests {
         let zone = Zone::new(name("example.com"), &[ns("ns-a", "192.0.2.1")], 1, Timers::default()).unwrap();
         let own = key("ns-a.example.com");
         let zone = zone.with_changes([(&own, Some(&set("192.0.2.9")))], 2);
-        let zone = zone.with_servers(&[ns("ns-b", "192.0.2.2"), ns("ns1.example.net.", "192.0.2.3")], 3).unwrap();
+        let zone =
+            zone.with_servers(&[ns("ns-b", "192.0.2.2"), ns("ns1.example.net.", "192.0.2.3")], 3).unwrap();
         assert_eq!(zone.servers, [name("ns-b.example.com"), name("ns1.example.net")]);
         assert_eq!(zone.soa.mname, name("ns-b.example.com"));
         assert_eq!(zone.records().count(), 1, "the record at the former name server's name stays");
@@ -271,8 +277,7 @@ mod tests {
 
     #[test]
     fn the_serial_is_the_time_or_one_more() {
-        let cases =
-            [(10, 20, 20), (20, 20, 21), (30, 20, 31), (u32::MAX, 5, 5), (u32::MAX, u32::MAX, 0)];
+        let cases = [(10, 20, 20), (20, 20, 21), (30, 20, 31), (u32::MAX, 5, 5), (u32::MAX, u32::MAX, 0)];
         for (before, now, expect) in cases {
             assert_eq!(next_serial(before, now), expect, "{before} {now}");
         }
