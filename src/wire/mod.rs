@@ -1,1 +1,8 @@
-//! To be written.
+//! JSON of the published v1 API: its spelling, how it is read and how it is written. No I/O and no clock.
+//!
+//! Reading is tolerant (unknown fields are passed over, a missing or null list is empty) and bounded; writing is exact.
+
+pub mod cluster;
+pub mod import;
+pub mod read;
+pub mod render;
