@@ -35,8 +35,8 @@ mod protobuf;
 mod watch;
 mod discovery;
 mod service;
-mod credentials;
-mod serve;
+pub mod credentials;
+pub mod serve;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 

@@ -113,6 +113,12 @@ impl DnsProvider for LocalProvider {
         Limits { lines: Line::ALL.into(), ttl_floor: 1, shared: false }
     }
 
+    fn resume(&self, zone: &DnsName, last: FoundZone) {
+        if let Err(error) = self.seed(zone, &last) {
+            tracing::warn!(zone = %zone, error = %error, "what stood before the start is not served yet");
+        }
+    }
+
     async fn list(&self, zone: &DnsName) -> Result<FoundZone, ProviderError> {
         let zones = self.zones.load_full();
         let records = zones.get(zone).into_iter().flat_map(|zone| zone.records());
