@@ -157,7 +157,8 @@ fn merge_entry(
     let fields = change.as_object();
     let identity = fields.and_then(|fields| fields.get(key));
     let (Some(fields), Some(identity)) = (fields, identity) else {
-        let text = format!("map: {change} does not contain declared merge key: {key}");
+        // The entry is not shown: it may carry a secret in an environment.
+        let text = format!("an entry of a list does not contain its declared merge key {key:?}");
         return Err(PatchError::Invalid(text));
     };
     if fields.get(PATCH).and_then(Value::as_str) == Some("delete") {
