@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{MAX_DEPTH, PatchError};
-use crate::controlplane::schema::node::{Node, Shape, deeper_than};
+use super::PatchError;
+use crate::controlplane::schema::node::{MAX_NESTING, Node, Shape, deeper_than};
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
@@ -16,7 +16,7 @@ const DELETE: &str = "$deleteFromPrimitiveList/";
 
 /// Merges `patch` into `target`.
 pub(super) fn apply(shape: &Shape, target: &mut Value, patch: &Value) -> Result<(), PatchError> {
-    if deeper_than(patch, MAX_DEPTH) {
+    if deeper_than(patch, MAX_NESTING) {
         return Err(PatchError::Invalid("it is nested too deeply".to_owned()));
     }
     let Some(changes) = patch.as_object() else {
