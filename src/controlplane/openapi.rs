@@ -36,9 +36,13 @@ pub fn document(group: &str, version: &str, kinds: &[Served]) -> Value {
         let name = describe(served, &mut schemas);
         routes(served, &name, &mut paths);
     }
-    schemas.insert(STATUS.to_owned(), plain("Status", "The outcome of a call that does not return the object."));
+    schemas
+        .insert(STATUS.to_owned(), plain("Status", "The outcome of a call that does not return the object."));
     schemas.insert(DELETE_OPTIONS.to_owned(), plain("DeleteOptions", "How an object is deleted."));
-    schemas.insert(PATCH.to_owned(), json!({ "type": "object", "description": "A patch, by its content type." }));
+    schemas.insert(
+        PATCH.to_owned(),
+        json!({ "type": "object", "description": "A patch, by its content type." }),
+    );
     schemas.values_mut().for_each(wrap_references);
     json!({
         "openapi": "3.0.0",
@@ -157,9 +161,9 @@ fn read(served: &Served, action: &str, schema: &str, query: &[Parameter]) -> Val
 }
 
 fn write(served: &Served, action: &str, name: &str, query: &[Parameter]) -> Value {
-    let mut operation =
-        operation(served, action, query, json!({ "200": answer(name), "201": answer(name) }));
-    operation["requestBody"] = json!({ "required": true, "content": { "*/*": { "schema": reference(name) } } });
+    let mut operation = operation(served, action, query, json!({ "200": answer(name), "201": answer(name) }));
+    operation["requestBody"] =
+        json!({ "required": true, "content": { "*/*": { "schema": reference(name) } } });
     operation
 }
 
@@ -167,7 +171,8 @@ fn patch(served: &Served, name: &str) -> Value {
     let query = [DRY_RUN, MANAGER, VALIDATION, FORCE];
     let mut operation =
         operation(served, "patch", &query, json!({ "200": answer(name), "201": answer(name) }));
-    let mut types = vec!["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
+    let mut types =
+        vec!["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
     if served.info.is_builtin() {
         // kubectl builds a strategic merge patch exactly when this is offered.
         types.push("application/strategic-merge-patch+json");
@@ -179,7 +184,8 @@ fn patch(served: &Served, name: &str) -> Value {
 }
 
 fn delete(served: &Served, action: &str) -> Value {
-    let query: &[Parameter] = &[DRY_RUN, ("propagationPolicy", "string", "`Orphan`, `Background` or `Foreground`.")];
+    let query: &[Parameter] =
+        &[DRY_RUN, ("propagationPolicy", "string", "`Orphan`, `Background` or `Foreground`.")];
     let mut operation = operation(served, action, query, json!({ "200": answer(STATUS) }));
     operation["requestBody"] = json!({ "content": { "*/*": { "schema": reference(DELETE_OPTIONS) } } });
     operation
@@ -278,8 +284,10 @@ mod tests {
         let info = custom();
         let doc = document("dns.example.com", "v1", &[served("dns.example.com", "Record", "records", &info)]);
         for path in ["records/{name}", "records/{name}/status"] {
-            let patch = &doc["paths"][format!("/apis/dns.example.com/v1/namespaces/{{namespace}}/{path}")]["patch"];
-            let names: Vec<_> = patch["parameters"].as_array().unwrap().iter().map(|p| p["name"].clone()).collect();
+            let patch =
+                &doc["paths"][format!("/apis/dns.example.com/v1/namespaces/{{namespace}}/{path}")]["patch"];
+            let names: Vec<_> =
+                patch["parameters"].as_array().unwrap().iter().map(|p| p["name"].clone()).collect();
             for name in ["dryRun", "fieldManager", "fieldValidation", "force"] {
                 assert!(names.contains(&json!(name)), "{path} lacks {name}");
             }
@@ -289,7 +297,8 @@ mod tests {
 
     #[test]
     fn every_reference_of_every_built_in_leads_somewhere() {
-        let table = [("", "Pod", "pods"), ("apps", "Deployment", "deployments"), ("batch", "CronJob", "cronjobs")];
+        let table =
+            [("", "Pod", "pods"), ("apps", "Deployment", "deployments"), ("batch", "CronJob", "cronjobs")];
         for (group, kind, plural) in table {
             let info = TypeInfo::builtin(group, "v1", kind);
             let doc = document(group, "v1", &[served(group, kind, plural, &info)]);
@@ -308,7 +317,8 @@ mod tests {
         let doc = document("", "v1", &[served("", "Pod", "pods", &info)]);
         let patch = &doc["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
         assert!(patch["requestBody"]["content"]["application/strategic-merge-patch+json"].is_object());
-        let containers = &doc["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+        let containers =
+            &doc["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
         assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
         assert_eq!(containers["x-kubernetes-patch-strategy"], "merge");
     }

@@ -119,7 +119,9 @@ pub(super) fn write(object: &mut Value, mut entries: Vec<Entry>) {
     entries.retain(|entry| !entry.set.is_empty());
     fold(&mut entries);
     entries.sort_by(|a, b| {
-        let rank = |e: &Entry| (e.operation, e.time.clone(), e.manager.clone(), e.api_version.clone(), e.subresource.clone());
+        let rank = |e: &Entry| {
+            (e.operation, e.time.clone(), e.manager.clone(), e.api_version.clone(), e.subresource.clone())
+        };
         rank(a).cmp(&rank(b))
     });
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
@@ -174,7 +176,8 @@ fn listed(object: &Value) -> Option<&Value> {
 
 /// The oldest updaters beyond the limit become one entry per version.
 fn fold(entries: &mut Vec<Entry>) {
-    let updaters = entries.iter().filter(|entry| entry.operation == Operation::Update && entry.subresource.is_none());
+    let updaters =
+        entries.iter().filter(|entry| entry.operation == Operation::Update && entry.subresource.is_none());
     let count = updaters.count();
     if count <= MOST_UPDATERS {
         return;

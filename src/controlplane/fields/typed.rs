@@ -50,7 +50,13 @@ impl<'s> Typed<'s> {
                     let below = self.field(node, key);
                     let empty = child.is_null() || child.as_object().is_some_and(Map::is_empty);
                     let leaf = matches!(self.class(below, child), Class::Leaf);
-                    self.put(&mut set, Elem::field(key), below, child, leaf || empty || !self.declares(node, key));
+                    self.put(
+                        &mut set,
+                        Elem::field(key),
+                        below,
+                        child,
+                        leaf || empty || !self.declares(node, key),
+                    );
                 }
             }
             Class::List(items) => {
@@ -201,7 +207,9 @@ impl<'s> Typed<'s> {
             }
             Class::List(items) => {
                 let entries = self.entries(node, items).into_iter();
-                Value::Array(entries.filter_map(|(e, item)| self.reduced(self.items(node), item, &e, gone)).collect())
+                Value::Array(
+                    entries.filter_map(|(e, item)| self.reduced(self.items(node), item, &e, gone)).collect(),
+                )
             }
         }
     }
@@ -237,9 +245,9 @@ impl<'s> Typed<'s> {
     pub(super) fn unreadable(self, node: Option<&'s Node>, value: &Value, path: &str) -> Option<String> {
         match self.class(node, value) {
             Class::Leaf => None,
-            Class::Map(map) => map
-                .iter()
-                .find_map(|(key, child)| self.unreadable(self.field(node, key), child, &format!("{path}.{key}"))),
+            Class::Map(map) => map.iter().find_map(|(key, child)| {
+                self.unreadable(self.field(node, key), child, &format!("{path}.{key}"))
+            }),
             Class::List(items) => {
                 let mut seen = std::collections::BTreeSet::new();
                 self.entries(node, items).into_iter().enumerate().find_map(|(index, (elem, item))| {
@@ -260,7 +268,9 @@ impl<'s> Typed<'s> {
         let node = node.map(|node| self.shape.resolve(node));
         match value {
             Value::Object(map) if !node.is_some_and(|node| node.atomic) => Class::Map(map),
-            Value::Array(items) if node.is_some_and(|node| node.list != ListKind::Atomic) => Class::List(items),
+            Value::Array(items) if node.is_some_and(|node| node.list != ListKind::Atomic) => {
+                Class::List(items)
+            }
             _ => Class::Leaf,
         }
     }

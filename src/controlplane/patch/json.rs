@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::{MAX_DEPTH, PatchError, deeper_than};
+use super::{MAX_DEPTH, PatchError};
+use crate::controlplane::schema::node::deeper_than;
 
 /// As on the real server.
 const MOST_OPERATIONS: usize = 10_000;
@@ -16,7 +17,8 @@ pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), PatchError>
     let operations = patch.as_array().ok_or_else(|| invalid("a JSON patch is a list of operations"))?;
     if MOST_OPERATIONS < operations.len() {
         let count = operations.len();
-        let text = format!("the allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {count}");
+        let text =
+            format!("the allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {count}");
         return Err(PatchError::Invalid(text));
     }
     let mut copied = 0;
@@ -42,18 +44,17 @@ fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         "add" => add(target, &tokens, value(), path),
         "remove" => remove(target, &tokens, path).map(drop),
         "replace" => {
-            let slot = find(target, &tokens).ok_or_else(|| missing("replace", path))?;
             bounded(&tokens, &value())?;
-            *slot = value();
-            Ok(())
+            find(target, &tokens).map(|slot| *slot = value()).ok_or_else(|| missing("replace", path))
         }
         "move" => {
             let from = text("from")?;
-            if path.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
-                return Err(invalid("a value cannot be moved into itself"));
+            match path.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
+                true => Err(invalid("a value cannot be moved into itself")),
+                false => {
+                    remove(target, &parse(from)?, from).and_then(|moved| add(target, &tokens, moved, path))
+                }
             }
-            let moved = remove(target, &parse(from)?, from)?;
-            add(target, &tokens, moved, path)
         }
         "copy" => {
             let from = text("from")?;
@@ -66,10 +67,7 @@ fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         }
         "test" => {
             let found = find(target, &tokens).map_or(Value::Null, |found| found.clone());
-            match equal(&found, &value()) {
-                true => Ok(()),
-                false => Err(PatchError::TestFailed(path.to_owned())),
-            }
+            equal(&found, &value()).then_some(()).ok_or_else(|| PatchError::TestFailed(path.to_owned()))
         }
         other => Err(PatchError::Invalid(format!("unexpected kind: {other}"))),
     }
@@ -82,7 +80,8 @@ fn parse(pointer: &str) -> Result<Vec<String>, PatchError> {
     let Some(rest) = pointer.strip_prefix('/') else {
         return Err(PatchError::Invalid(format!("path {pointer:?} does not start with a slash")));
     };
-    let tokens: Vec<String> = rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
+    let tokens: Vec<String> =
+        rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
     match MAX_DEPTH < tokens.len() {
         true => Err(invalid("the path is too deep")),
         false => Ok(tokens),
@@ -118,7 +117,8 @@ fn add(target: &mut Value, tokens: &[String], value: Value, path: &str) -> Resul
                 token => index(token, items.len() + 1),
             };
             let at = at.filter(|at| *at <= items.len());
-            let at = at.ok_or_else(|| PatchError::Invalid(format!("index {last:?} is out of bounds at {path}")))?;
+            let at =
+                at.ok_or_else(|| PatchError::Invalid(format!("index {last:?} is out of bounds at {path}")))?;
             items.insert(at, value);
             Ok(())
         }
@@ -172,7 +172,9 @@ fn weight(value: &Value) -> usize {
 /// Equal as JSON: `1` is `1.0`.
 fn equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64()),
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64())
+        }
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))

@@ -76,7 +76,8 @@ fn duration(text: &str) -> bool {
 fn uuid(text: &str) -> bool {
     let lengths = [8, 4, 4, 4, 12];
     let parts: Vec<&str> = text.split('-').collect();
-    let right = |(part, length): (&&str, usize)| part.len() == length && part.chars().all(|c| c.is_ascii_hexdigit());
+    let right =
+        |(part, length): (&&str, usize)| part.len() == length && part.chars().all(|c| c.is_ascii_hexdigit());
     parts.len() == lengths.len() && parts.iter().zip(lengths).all(right)
 }
 

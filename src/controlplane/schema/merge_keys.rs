@@ -76,6 +76,10 @@ pub(crate) const LISTS: &[Listed] = &[
 pub(crate) const PATCH_ONLY: &[((&str, &str), &str)] =
     &[(("ServiceAccount", "imagePullSecrets"), "name"), (("JobStatus", "conditions"), "type")];
 
+/// Objects whose strategic merge drops the fields that the new variant does not have.
+pub(crate) const RETAIN_KEYS: &[(&str, &str)] =
+    &[("PodSpec", "volumes"), ("DeploymentSpec", "strategy"), ("PersistentVolume", "spec")];
+
 /// Keys that count as set when they are absent, as the real server defaults them.
 pub(crate) const KEY_DEFAULTS: &[((&str, &str), &str)] =
     &[(("ContainerPort", "protocol"), "TCP"), (("ServicePort", "protocol"), "TCP")];
@@ -105,8 +109,7 @@ pub(crate) const ATOMIC: &[&str] = &[
 ];
 
 /// Maps of plain values that are one value for ownership.
-pub(crate) const ATOMIC_FIELDS: &[(&str, &str)] =
-    &[("ServiceSpec", "selector"), ("PodSpec", "nodeSelector")];
+pub(crate) const ATOMIC_FIELDS: &[(&str, &str)] = &[("ServiceSpec", "selector"), ("PodSpec", "nodeSelector")];
 
 /// The last part of `io.k8s.api.core.v1.Container`.
 pub(crate) fn short(definition: &str) -> &str {

@@ -6,6 +6,7 @@ mod builtin;
 mod checks;
 mod formats;
 mod merge_keys;
+mod rules;
 mod structural;
 mod validate;
 mod walk;
@@ -33,7 +34,11 @@ pub struct TypeInfo {
 enum Source {
     /// A CRD's schema, completed with what every object has.
     Custom(Value),
-    Builtin { group: String, version: String, kind: String },
+    Builtin {
+        group: String,
+        version: String,
+        kind: String,
+    },
 }
 
 impl TypeInfo {
@@ -58,7 +63,8 @@ impl TypeInfo {
 
     /// The shape of a kind that Kubernetes itself has; a kind that is not carried here keeps every field.
     pub fn builtin(group: &str, version: &str, kind: &str) -> TypeInfo {
-        let source = Source::Builtin { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() };
+        let source =
+            Source::Builtin { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() };
         TypeInfo { source, shape: OnceLock::new(), document: OnceLock::new() }
     }
 
@@ -178,8 +184,7 @@ fn collect_defaults(shape: &Shape, at: &Node, path: &str, causes: &mut Vec<Cause
         // A default may lean on the defaults of its own fields.
         let mut full = default.clone();
         walk::default_at(shape, at, &mut full);
-        let wrong = validate::fits(shape, at, &full).into_iter();
-        causes.extend(wrong.map(|cause| Cause { field: node::join(&path, &cause.field), ..cause }));
+        causes.extend(validate::fits(shape, at, &full, &path));
     }
     for (name, field) in &at.fields {
         collect_defaults(shape, field, &format!("{path}.properties[{name}]"), causes);
@@ -193,4 +198,10 @@ fn collect_defaults(shape: &Shape, at: &Node, path: &str, causes: &mut Vec<Cause
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_builtin;
+#[cfg(test)]
+mod tests_rules;

@@ -131,10 +131,7 @@ impl Reader {
             embedded: flag(schema, "x-kubernetes-embedded-resource"),
             fields: fields.map(|(name, field)| (name.clone(), self.node(field, depth + 1))).collect(),
             rest,
-            items: schema
-                .get("items")
-                .filter(|s| s.is_object())
-                .map(|s| Box::new(self.node(s, depth + 1))),
+            items: schema.get("items").filter(|s| s.is_object()).map(|s| Box::new(self.node(s, depth + 1))),
             list: list_kind(schema),
             atomic: schema.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic"),
             merge_key: None,
@@ -163,6 +160,15 @@ pub(crate) fn compile(text: &str) -> Result<Regex, regex::Error> {
 /// Whether a boolean keyword is set.
 pub(crate) fn flag(schema: &Value, key: &str) -> bool {
     schema.get(key).and_then(Value::as_bool) == Some(true)
+}
+
+/// Whether the value is nested deeper than `most`; stops looking there.
+pub(crate) fn deeper_than(value: &Value, most: usize) -> bool {
+    match value {
+        Value::Array(items) => most == 0 || items.iter().any(|item| deeper_than(item, most - 1)),
+        Value::Object(map) => most == 0 || map.values().any(|item| deeper_than(item, most - 1)),
+        _ => false,
+    }
 }
 
 /// `child` below `parent` as Kubernetes prints paths.

@@ -2,10 +2,10 @@
 //!
 //! PURE. Only what is said is judged; reading it is `node.rs`' work.
 
-use kube::core::cel::compile_schema;
 use serde_json::Value;
 
 use super::node::{MAX_DEPTH, compile, flag};
+use super::rules::{KEYWORD, uncompilable};
 use crate::controlplane::cause::Cause;
 
 /// Keywords of JSON schema that a CRD may not use anywhere.
@@ -34,7 +34,7 @@ const SHAPING: [&str; 12] = [
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
     "x-kubernetes-map-type",
-    "x-kubernetes-validations",
+    KEYWORD,
 ];
 
 const JUNCTORS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
@@ -92,7 +92,8 @@ impl Check {
     }
 
     fn type_of(&mut self, schema: &Value, path: &str, depth: usize) {
-        let free = flag(schema, "x-kubernetes-int-or-string") || flag(schema, "x-kubernetes-preserve-unknown-fields");
+        let free = flag(schema, "x-kubernetes-int-or-string")
+            || flag(schema, "x-kubernetes-preserve-unknown-fields");
         let at = format!("{path}.type");
         match schema.get("type").and_then(Value::as_str) {
             None if free || depth == 0 => {}
@@ -132,7 +133,11 @@ impl Check {
         let at = format!("{path}.x-kubernetes-list-type");
         let list = schema.get("x-kubernetes-list-type");
         if list.is_some() && schema.get("type").and_then(Value::as_str) != Some("array") {
-            self.causes.push(Cause::invalid(&at, list.unwrap_or(&Value::Null), "must be array if x-kubernetes-list-type is specified"));
+            self.causes.push(Cause::invalid(
+                &at,
+                list.unwrap_or(&Value::Null),
+                "must be array if x-kubernetes-list-type is specified",
+            ));
         }
         let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
         match (list.and_then(Value::as_str), keys) {
@@ -159,12 +164,20 @@ impl Check {
         for key in keys.iter().filter_map(Value::as_str) {
             let at = format!("{path}.x-kubernetes-list-map-keys");
             let Some(field) = items.get("properties").and_then(|fields| fields.get(key)) else {
-                self.causes.push(Cause::invalid(at, &key.into(), "entries must all be names of item properties"));
+                self.causes.push(Cause::invalid(
+                    at,
+                    &key.into(),
+                    "entries must all be names of item properties",
+                ));
                 continue;
             };
             if matches!(field.get("type").and_then(Value::as_str), Some("object" | "array")) {
                 let at = format!("{path}.items.properties[{key}].type");
-                self.causes.push(Cause::invalid(at, &field["type"], "must be a scalar type if parent array's x-kubernetes-list-type is map"));
+                self.causes.push(Cause::invalid(
+                    at,
+                    &field["type"],
+                    "must be a scalar type if parent array's x-kubernetes-list-type is map",
+                ));
             }
             let demanded = required.is_some_and(|names| names.iter().any(|name| name == key));
             if !demanded && field.get("default").is_none() {
@@ -199,15 +212,19 @@ impl Check {
             None | Some("atomic" | "granular") => {}
             Some(other) => {
                 let allowed = ["atomic", "granular"].map(Value::from);
-                self.causes.push(Cause::unsupported(format!("{path}.x-kubernetes-map-type"), &other.into(), &allowed));
+                self.causes.push(Cause::unsupported(
+                    format!("{path}.x-kubernetes-map-type"),
+                    &other.into(),
+                    &allowed,
+                ));
             }
         }
     }
 
     fn rules(&mut self, schema: &Value, path: &str) {
-        let Some(rules) = schema.get("x-kubernetes-validations").and_then(Value::as_array) else { return };
+        let Some(rules) = schema.get(KEYWORD).and_then(Value::as_array) else { return };
         for (index, rule) in rules.iter().enumerate() {
-            let at = format!("{path}.x-kubernetes-validations[{index}]");
+            let at = format!("{path}.{KEYWORD}[{index}]");
             let text = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
             if text("rule").trim().is_empty() {
                 self.causes.push(Cause::required(format!("{at}.rule"), "rule is not specified"));
@@ -217,13 +234,13 @@ impl Check {
                 let detail = "message must not contain line breaks";
                 self.causes.push(Cause::invalid(format!("{at}.message"), &rule["message"], detail));
             }
-            let reasons = ["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"];
+            let reasons =
+                ["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"];
             if !text("reason").is_empty() && !reasons.contains(&text("reason")) {
                 let allowed = reasons.map(Value::from);
                 self.causes.push(Cause::unsupported(format!("{at}.reason"), &rule["reason"], &allowed));
             }
-            let alone = serde_json::json!({ "x-kubernetes-validations": [rule] });
-            for error in compile_schema(&alone).compilation_errors() {
+            for error in uncompilable(rule) {
                 let detail = format!("compilation failed: {error}");
                 self.causes.push(Cause::invalid(format!("{at}.rule"), &rule["rule"], &detail));
             }
@@ -262,7 +279,8 @@ impl Check {
                 None if flag(outer, "x-kubernetes-preserve-unknown-fields") => {}
                 None => {
                     let base = path.split(".allOf").next().unwrap_or(path);
-                    let base = base.split(".anyOf").next().unwrap_or(base).split(".oneOf").next().unwrap_or(base);
+                    let base =
+                        base.split(".anyOf").next().unwrap_or(base).split(".oneOf").next().unwrap_or(base);
                     let detail = format!("because it is defined in {at}");
                     self.causes.push(Cause::required(format!("{base}.properties[{name}]"), &detail));
                 }
@@ -276,7 +294,9 @@ impl Check {
 
     /// Metadata is the server's; a CRD may only narrow the name.
     fn metadata(&mut self, schema: &Value, root: &str) {
-        let Some(metadata) = schema.get("properties").and_then(|fields| fields.get("metadata")) else { return };
+        let Some(metadata) = schema.get("properties").and_then(|fields| fields.get("metadata")) else {
+            return;
+        };
         let at = format!("{root}.properties[metadata]");
         let names = metadata.get("properties").and_then(Value::as_object).into_iter().flatten();
         let others = names.filter(|(name, _)| !matches!(name.as_str(), "name" | "generateName"));

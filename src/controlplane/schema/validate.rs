@@ -3,28 +3,30 @@
 //! PURE. What an update leaves as it was is not judged again, so that tightening a schema never locks an
 //! object that exists (its finalizers must stay removable); Kubernetes calls this ratcheting.
 
-use kube::core::cel::{ValidationError, validate_compiled};
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
-use super::checks::{Checks, Rules};
+use super::checks::Checks;
 use super::node::{Kind, ListKind, MAX_DEPTH, Node, Rest, Shape, join};
-use crate::controlplane::cause::Cause;
+use super::rules::Broken;
+use crate::controlplane::cause::{Cause, subject};
 
 /// Causes beyond this are left out: an answer must stay readable and small.
 const MOST_CAUSES: usize = 100;
 
 /// All that is wrong with `new`; empty when nothing is.
 pub(crate) fn validate(shape: &Shape, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let mut walk = Walk { shape, causes: Vec::new(), rules: true };
+    let mut walk = Walk { shape, causes: Vec::new(), rules: true, settled: false };
     walk.value(&shape.root, new, old, "", 0);
     walk.causes.truncate(MOST_CAUSES);
     walk.causes
 }
 
 /// Whether a default fits the place that declares it; CEL is not asked.
-pub(crate) fn fits(shape: &Shape, node: &Node, value: &Value) -> Vec<Cause> {
-    let mut walk = Walk { shape, causes: Vec::new(), rules: false };
-    walk.value(node, value, None, "", 0);
+pub(crate) fn fits(shape: &Shape, node: &Node, value: &Value, path: &str) -> Vec<Cause> {
+    let mut walk = Walk { shape, causes: Vec::new(), rules: false, settled: false };
+    walk.value(node, value, None, path, 0);
     walk.causes
 }
 
@@ -33,6 +35,8 @@ struct Walk<'a> {
     causes: Vec<Cause>,
     /// Whether CEL rules are evaluated.
     rules: bool,
+    /// Inside a list that did not change but whose entries have no counterpart of their own.
+    settled: bool,
 }
 
 impl Walk<'_> {
@@ -48,7 +52,7 @@ impl Walk<'_> {
         if new.is_null() && (self.shape.builtin || node.nullable || self.shape.may_be_null(outer)) {
             return;
         }
-        let unchanged = old == Some(new);
+        let unchanged = self.settled || old == Some(new);
         if !unchanged {
             if let Some(wanted) = mismatch(node.kind, new) {
                 self.causes.push(Cause::wrong_type(path, type_name(new), wanted));
@@ -64,7 +68,8 @@ impl Walk<'_> {
         // A rule about a value whose parts are already refused would only repeat that, or fail to evaluate.
         let rules = node.checks.as_ref().and_then(|checks| checks.rules.as_ref());
         if let Some(rules) = rules.filter(|_| self.rules && self.causes.len() == before) {
-            self.rules(rules, new, old, unchanged, path);
+            let broken = rules.broken(self.shape, node, new, old, unchanged);
+            self.causes.extend(broken.into_iter().map(|broken| rule_cause(broken, new, path)));
         }
     }
 
@@ -84,14 +89,19 @@ impl Walk<'_> {
                 }
             }
             Value::Array(items) => {
-                if old != Some(new) {
+                let settled = self.settled;
+                self.settled = settled || old == Some(new);
+                if !self.settled {
                     self.unique(&node.list, items, path);
                 }
-                let Some(schema) = node.items.as_deref() else { return };
-                for (index, item) in items.iter().enumerate() {
-                    let before = counterpart(&node.list, item, old);
-                    self.value(schema, item, before, &format!("{path}[{index}]"), depth + 1);
+                if let Some(schema) = node.items.as_deref() {
+                    let known = by_identity(&node.list, old);
+                    for (index, item) in items.iter().enumerate() {
+                        let before = counterpart(&node.list, item, &known);
+                        self.value(schema, item, before, &format!("{path}[{index}]"), depth + 1);
+                    }
                 }
+                self.settled = settled;
             }
             _ => {}
         }
@@ -114,7 +124,7 @@ impl Walk<'_> {
     }
 
     fn unique(&mut self, list: &ListKind, items: &[Value], path: &str) {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for (index, item) in items.iter().enumerate() {
             let identity = match list {
                 ListKind::Atomic => return,
@@ -129,7 +139,7 @@ impl Walk<'_> {
 
     fn branches(&mut self, checks: &Checks, new: &Value, path: &str, depth: usize) {
         let shown = Value::from("");
-        let name = crate::controlplane::cause::subject(path).to_owned();
+        let name = subject(path).to_owned();
         let fits = |branch: &&Node| self.fits_branch(branch, new, depth);
         let any = checks.any_of.is_empty() || checks.any_of.iter().any(|branch| fits(&branch));
         let one = checks.one_of.iter().filter(fits).count();
@@ -141,7 +151,9 @@ impl Walk<'_> {
         }
         match one {
             _ if checks.one_of.is_empty() => {}
-            0 => refuse(format!("\"{name}\" must validate one and only one schema (oneOf). Found none valid")),
+            0 => {
+                refuse(format!("\"{name}\" must validate one and only one schema (oneOf). Found none valid"))
+            }
             1 => {}
             count => refuse(format!(
                 "\"{name}\" must validate one and only one schema (oneOf). Found {count} valid alternatives"
@@ -156,25 +168,15 @@ impl Walk<'_> {
     }
 
     fn fits_branch(&self, branch: &Node, new: &Value, depth: usize) -> bool {
-        let mut walk = Walk { shape: self.shape, causes: Vec::new(), rules: false };
+        let mut walk = Walk { shape: self.shape, causes: Vec::new(), rules: false, settled: false };
         walk.value(branch, new, None, "", depth + 1);
         walk.causes.is_empty()
-    }
-
-    fn rules(&mut self, rules: &Rules, new: &Value, old: Option<&Value>, unchanged: bool, path: &str) {
-        let Err(broken) = validate_compiled(&rules.compiled, new, old) else { return };
-        for error in broken {
-            let transition = rules.transitions.contains(&error.rule);
-            if !unchanged || transition {
-                self.causes.push(rule_cause(error, new, path));
-            }
-        }
     }
 }
 
 /// The rule's own reason chooses the words, as on the real server.
-fn rule_cause(error: ValidationError, value: &Value, path: &str) -> Cause {
-    let below = error.field_path.trim_start_matches('.');
+fn rule_cause(broken: Broken, value: &Value, path: &str) -> Cause {
+    let below = broken.below.trim_start_matches('.');
     let field = match (below.is_empty(), below.starts_with('[')) {
         (true, _) => path.to_owned(),
         (false, true) => format!("{path}{below}"),
@@ -185,21 +187,27 @@ fn rule_cause(error: ValidationError, value: &Value, path: &str) -> Cause {
         Value::Object(_) | Value::Array(_) | Value::Null => Value::from(type_name(value)),
         scalar => scalar.clone(),
     };
-    match error.reason.as_deref() {
-        Some("FieldValueRequired") => Cause::required(field, &error.message),
-        Some("FieldValueForbidden") => Cause::forbidden(field, &error.message),
+    match broken.reason.as_deref() {
+        Some("FieldValueRequired") => Cause::required(field, &broken.message),
+        Some("FieldValueForbidden") => Cause::forbidden(field, &broken.message),
         Some("FieldValueDuplicate") => Cause::duplicate(field, &shown),
-        _ => Cause::invalid(field, &shown, &error.message),
+        _ => Cause::invalid(field, &shown, &broken.message),
     }
 }
 
-/// The old entry with the same identity; entries of atomic lists and sets have none.
-fn counterpart<'a>(list: &ListKind, item: &Value, old: Option<&'a Value>) -> Option<&'a Value> {
-    match list {
-        ListKind::Map(keys) => {
-            let wanted = identity(keys, item);
-            old?.as_array()?.iter().find(|candidate| identity(keys, candidate) == wanted)
+/// The old entries by identity; entries of atomic lists and sets have none.
+fn by_identity<'a>(list: &ListKind, old: Option<&'a Value>) -> BTreeMap<String, &'a Value> {
+    match (list, old.and_then(Value::as_array)) {
+        (ListKind::Map(keys), Some(items)) => {
+            items.iter().map(|item| (identity(keys, item).to_string(), item)).collect()
         }
+        _ => BTreeMap::new(),
+    }
+}
+
+fn counterpart<'a>(list: &ListKind, item: &Value, known: &BTreeMap<String, &'a Value>) -> Option<&'a Value> {
+    match list {
+        ListKind::Map(keys) => known.get(&identity(keys, item).to_string()).copied(),
         ListKind::Atomic | ListKind::Set => None,
     }
 }

@@ -23,7 +23,14 @@ pub(crate) fn default_at(shape: &Shape, node: &Node, value: &mut Value) {
     default_value(shape, node, value, 0);
 }
 
-fn prune_value(shape: &Shape, node: &Node, value: &mut Value, path: &str, dropped: &mut Vec<String>, depth: usize) {
+fn prune_value(
+    shape: &Shape,
+    node: &Node,
+    value: &mut Value,
+    path: &str,
+    dropped: &mut Vec<String>,
+    depth: usize,
+) {
     let node = shape.resolve(node);
     if depth > MAX_DEPTH {
         return;
