@@ -85,8 +85,8 @@ impl LocalProvider {
         let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.zones.load_full();
         let (zone, fresh) = match before.get(zone) {
-            Some(zone) => (Zone::clone(zone), false),
-            None => (Zone::new(zone.clone(), &servers, self.serial_after(0), self.timers)?, true),
+            Some(zone) => (Arc::clone(zone), false),
+            None => (Arc::new(Zone::new(zone.clone(), &servers, self.serial_after(0), self.timers)?), true),
         };
         let mut changes = changes(&zone);
         changes.retain(|(key, set)| zone.record(key) != *set);

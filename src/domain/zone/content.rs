@@ -185,14 +185,12 @@ impl Zone {
     }
 
     fn edit(&mut self, name: &DnsName, change: impl FnOnce(&mut Node)) {
-        let key = sort_key(name.as_str());
-        let mut node =
-            self.nodes.get(key.as_str()).map_or_else(|| Node::empty(name.clone()), |node| (**node).clone());
-        change(&mut node);
+        let key: Arc<str> = sort_key(name.as_str()).into();
+        let node = self.nodes.entry(Arc::clone(&key)).or_insert_with(|| Arc::new(Node::empty(name.clone())));
+        let node = Arc::make_mut(node);
+        change(node);
         if node.sets.is_empty() && node.host.is_empty() {
-            self.nodes.remove(key.as_str());
-        } else {
-            self.nodes.insert(key.into(), Arc::new(node));
+            self.nodes.remove(&key);
         }
     }
 }
