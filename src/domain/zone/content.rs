@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::api::vocab::{Family, Line};
 use crate::domain::names::{DnsName, FieldError};
 use crate::domain::records::{RecordKey, RecordSet};
+use crate::domain::zone::key::sort_key;
 
 /// Seconds that the NS set may be kept.
 pub const NS_TTL: u32 = 3600;
@@ -201,19 +202,6 @@ impl Node {
         let empty = || RecordSet { values: BTreeSet::new(), ttl: HOST_TTL };
         self.host.entry(family).or_insert_with(empty).values.insert(address);
     }
-}
-
-/// The labels backwards with a space between, which sorts before every character of a label: a name's descendants
-/// stand right after it, and the name that shares most labels with another is its neighbour.
-pub(super) fn sort_key(name: &str) -> String {
-    let mut key = String::with_capacity(name.len());
-    for label in name.rsplit('.') {
-        if !key.is_empty() {
-            key.push(' ');
-        }
-        key.push_str(label);
-    }
-    key
 }
 
 /// The serial after `before`: the time where that is ahead, so that it rises across restarts, else one more
