@@ -4,16 +4,16 @@
 //! ARCHITECTURE.md says what each is for and what it must never do.
 
 pub mod api;
-pub mod assembly;
-pub mod cli;
-pub mod config;
-pub mod controllers;
-pub mod controlplane;
-pub mod dns;
 pub mod domain;
-pub mod http;
-pub mod peers;
-pub mod process;
-pub mod providers;
 pub mod telemetry;
 pub mod wire;
+pub mod providers;
+pub mod peers;
+pub mod dns;
+pub mod controlplane;
+pub mod controllers;
+pub mod http;
+pub mod config;
+pub mod process;
+pub mod assembly;
+pub mod cli;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
     category = "cocoa",
     namespaced,
     status = "AppStatus",
+    doc = "A catalogue application under a name the customer chose, on a Docker host or in a cluster.",
     derive = "PartialEq",
     validation = Rule::new("self.metadata.name.matches('^[0-9a-z]+$')")
         .message("metadata.name is the customer_app_name: digits and lower-case letters only"),
@@ -165,7 +166,7 @@ impl Default for Uninstall {
 }
 
 /// What is known of the application.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppStatus {
     /// `00`, `10`, `11`, `12`, `30`, `40` or `50`, as the App API has them.
@@ -203,6 +204,7 @@ pub struct AppStatus {
     pub progress: Option<Progress>,
     /// Conditions `Valid`, `Ready`, `Progressing` and `Degraded`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]

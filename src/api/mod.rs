@@ -2,12 +2,12 @@
 //!
 //! Everything here is spelt as it appears in a manifest; what a value means beyond its spelling is `domain`'s.
 
-pub mod app;
+pub mod vocab;
 pub mod condition;
-pub mod crds;
 pub mod node;
 pub mod service;
-pub mod vocab;
+pub mod app;
+pub mod crds;
 
 /// API group of all our kinds.
 pub const GROUP: &str = "cocoasyncer.io";

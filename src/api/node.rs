@@ -20,6 +20,7 @@ use crate::api::vocab::{Family, Line, NetworkType, WorkMode};
     shortname = "cnode",
     category = "cocoa",
     status = "CocoaNodeStatus",
+    doc = "A site with its own ISP: the lines it answers for, its public addresses, and whether it lives.",
     derive = "PartialEq",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.workMode"),
     printcolumn(name = "Lines", type_ = "string", json_path = ".status.serving"),
@@ -251,7 +252,7 @@ pub struct Pin {
 }
 
 /// What is known of the node.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CocoaNodeStatus {
     /// 200: the node lives; 504: it is lost.
@@ -274,6 +275,7 @@ pub struct CocoaNodeStatus {
     pub published: String,
     /// Conditions `Valid`, `Ready` and `AddressesKnown`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,7 @@ use crate::api::vocab::{DeletionPolicy, Family, Line, PlatformProvider};
     category = "cocoa",
     namespaced,
     status = "ManagedServiceStatus",
+    doc = "A name that resolves, per ISP line, to the public address of a site that lives.",
     derive = "PartialEq",
     validation = Rule::new("self.spec.record == '@' || (self.spec.record + '.' + self.spec.domain).size() <= 253")
         .message("record and domain together must have at most 253 characters"),
@@ -83,7 +84,7 @@ pub struct AccountRef {
 }
 
 /// What is known of the name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedServiceStatus {
     /// The full name, without a trailing dot.
@@ -94,9 +95,11 @@ pub struct ManagedServiceStatus {
     pub lines: String,
     /// Every record as it stands at the provider.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["line".into(), "type".into()]))]
     pub records: Vec<RecordStatus>,
     /// Conditions `Valid`, `Ready` and `RecordsHeld`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]

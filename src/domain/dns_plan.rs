@@ -167,16 +167,27 @@ fn guard(plan: &mut DnsPlan, wish: &Wish, found: &FoundZone) {
         return;
     }
     plan.changes = safe;
+    // A service whose deletion is held is still served: its records follow a failover like all others.
+    for held in risky.iter().filter(|change| change.to.is_none()) {
+        let moved = wish.farewell.get(&held.key).filter(|wanted| wanted.cause.is_never_held());
+        let stale = moved.filter(|wanted| held.from.as_ref().is_some_and(|from| from.set != wanted.set));
+        plan.changes.extend(stale.map(|wanted| Change {
+            to: Some(wanted.set.clone()),
+            cause: wanted.cause,
+            ..held.clone()
+        }));
+    }
     plan.held.extend(risky.into_iter().map(|change| Held::MassChange { change: Box::new(change) }));
     plan.digest = Some(digest);
 }
 
-/// A short name for exactly this set of changes, so that a release can't release another.
+/// A short name for what exactly these changes lead to, so that a release can't release another. What stands there
+/// now is not in it: a failover in the meantime must not make the owner ask again.
 fn digest(changes: &[Change]) -> String {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    for change in changes {
-        context.update(change.to_string().as_bytes());
-        context.update(b"\n");
+    for Change { key, to, .. } in changes {
+        let to = to.as_ref().map(ToString::to_string).unwrap_or_default();
+        context.update(format!("{key} {to}\n").as_bytes());
     }
     context.finish().as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -228,6 +239,14 @@ impl fmt::Display for Held {
 }
 
 impl Held {
+    /// The change, where it is held as one of too many.
+    pub fn mass_change(&self) -> Option<&Change> {
+        match self {
+            Held::MassChange { change } => Some(change),
+            Held::Foreign { .. } | Held::NobodyLives { .. } | Held::Orphan { .. } => None,
+        }
+    }
+
     /// The name it is about.
     pub fn name(&self) -> &DnsName {
         match self {

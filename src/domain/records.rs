@@ -182,11 +182,21 @@ pub struct Wanted {
     pub cause: Cause,
 }
 
+impl Wanted {
+    fn is_same_target(&self, other: &Wanted) -> bool {
+        let Wanted { set, node, why, service, cause: _ } = self;
+        (set, node, why, service) == (&other.set, &other.node, &other.why, &other.service)
+    }
+}
+
 /// What is wished for in one zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {
     /// Records that should stand.
     pub wanted: BTreeMap<RecordKey, Wanted>,
+    /// Records of services that are being deleted, as they would be if they stayed: while their deletion is held they
+    /// still follow a failover.
+    pub farewell: BTreeMap<RecordKey, Wanted>,
     /// Records that stay as they are because nobody living can answer for them.
     pub kept: BTreeMap<RecordKey, ObjectId>,
     /// Names under which nothing is touched, because their service can't be planned or retains its records.
@@ -201,6 +211,29 @@ pub struct Wish {
     pub deleting: BTreeSet<DnsName>,
     /// Digests of held plans that were released.
     pub released: BTreeSet<String>,
+}
+
+impl Wish {
+    /// Whether both wish for the same, for whatever cause: then nothing has to be listed or planned anew.
+    pub fn same_targets(&self, other: &Wish) -> bool {
+        let Wish { wanted, farewell, kept, frozen, names, refused, adopt, deleting, released } = self;
+        let same = |mine: &BTreeMap<RecordKey, Wanted>, theirs: &BTreeMap<RecordKey, Wanted>| {
+            mine.len() == theirs.len()
+                && mine
+                    .iter()
+                    .zip(theirs)
+                    .all(|(mine, theirs)| mine.0 == theirs.0 && mine.1.is_same_target(theirs.1))
+        };
+        kept == &other.kept
+            && frozen == &other.frozen
+            && names == &other.names
+            && refused == &other.refused
+            && adopt == &other.adopt
+            && deleting == &other.deleting
+            && released == &other.released
+            && same(wanted, &other.wanted)
+            && same(farewell, &other.farewell)
+    }
 }
 
 /// The wish of all `services` of one zone. Deterministic: the order of the input plays no part.
@@ -237,11 +270,16 @@ fn add(
     cluster: &Cluster,
     assignment: &Assignment,
 ) -> Result<(), FieldError> {
+    if service.deleting && service.retain {
+        wish.frozen.insert(service.name.clone());
+        return Ok(());
+    }
     if service.deleting {
-        if service.retain {
-            wish.frozen.insert(service.name.clone());
-        } else {
-            wish.deleting.insert(service.name.clone());
+        wish.deleting.insert(service.name.clone());
+        for (&(line, family), holder) in assignment {
+            let key = RecordKey { name: service.name.clone(), line, family };
+            let wanted = holder.as_ref().map(|holder| wanted(service, cluster, holder, (line, family)));
+            wish.farewell.extend(wanted.map(|wanted| (key, wanted)));
         }
         return Ok(());
     }

@@ -1,6 +1,8 @@
 //! The cluster as this node knows it, as one immutable value: what the v1 API, the pages and the metrics are rendered
 //! from. It may hold secrets, so what renders it decides field by field.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::api::node::CocoaNodeSpec;
@@ -28,8 +30,8 @@ pub struct ClusterView {
     pub generation: u64,
     /// All nodes, this one too, in the order of their names.
     pub nodes: Vec<NodeView>,
-    /// All services, in the order of their names.
-    pub services: Vec<ServiceView>,
+    /// All services, in the order of their names; shared, since a beat changes none.
+    pub services: Arc<Vec<ServiceView>>,
     /// Platform accounts.
     pub accounts: Vec<AccountView>,
 }

@@ -1,1 +1,237 @@
-//! To be written.
+//! The provider of the DNS server inside: it writes the zones that the server reads, and nobody else does. It keeps
+//! nothing on disk; after a start it is told what stood, before anything is planned.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+
+use crate::api::vocab::Line;
+use crate::domain::dns_plan::{Change, Found, FoundZone, Owner};
+use crate::domain::names::{DnsName, FieldError};
+use crate::domain::records::{RecordKey, RecordSet};
+use crate::domain::retry::Class;
+use crate::domain::zone::Zones;
+use crate::domain::zone::content::{NameServer, Timers, Zone, next_serial};
+use crate::providers::{DnsProvider, Limits, ProviderError};
+
+/// Seconds since 1970, for serials.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The zones of this node.
+pub struct LocalProvider {
+    zones: Arc<ArcSwap<Zones>>,
+    clock: Clock,
+    timers: Timers,
+    /// The name servers of every zone; held while zones are exchanged, so that writers don't overtake each other.
+    servers: Mutex<Vec<NameServer>>,
+}
+
+impl LocalProvider {
+    /// A provider that publishes into `zones`, which the DNS server reads. `clock` gives seconds since 1970.
+    pub fn new(zones: Arc<ArcSwap<Zones>>, clock: Clock) -> Self {
+        Self { zones, clock, timers: Timers::default(), servers: Mutex::default() }
+    }
+
+    /// Puts back what stood in `zone` before a restart. What is there already stays.
+    pub fn seed(&self, zone: &DnsName, found: &FoundZone) -> Result<(), FieldError> {
+        self.edit(zone, |before| {
+            let missing = found.iter().filter(|(key, _)| before.record(key).is_none());
+            missing.map(|(key, found)| (key, Some(&found.set))).collect()
+        })
+    }
+
+    /// Makes these the name servers of every zone, now and to come; the first is the one that the SOA names. Refused as
+    /// a whole where a name doesn't fit into a zone.
+    pub fn set_name_servers(&self, servers: &[NameServer]) -> Result<(), FieldError> {
+        let mut current = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == servers {
+            return Ok(());
+        }
+        let before = self.zones.load_full();
+        let mut next = Zones::clone(&before);
+        for zone in before.iter() {
+            next.insert(zone.with_servers(servers, self.serial_after(zone.soa().serial))?);
+        }
+        *current = servers.to_vec();
+        self.zones.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// Exactly these zones are served: the others vanish and are refused from now on, new ones begin empty.
+    pub fn retain_zones(&self, keep: &BTreeSet<DnsName>) -> Result<(), FieldError> {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.zones.load_full();
+        let mut next = Zones::clone(&before);
+        next.retain(|zone| keep.contains(zone));
+        let gone = next.iter().count() < before.iter().count();
+        let fresh: Vec<&DnsName> = keep.iter().filter(|zone| before.get(zone).is_none()).collect();
+        for zone in &fresh {
+            next.insert(Zone::new((*zone).clone(), &servers, self.serial_after(0), self.timers)?);
+        }
+        if gone || !fresh.is_empty() {
+            self.zones.store(Arc::new(next));
+        }
+        Ok(())
+    }
+
+    /// Makes changes in one zone, which begins to exist if it must, and publishes once, if anything differs.
+    fn edit<'a>(
+        &self,
+        zone: &DnsName,
+        changes: impl FnOnce(&Zone) -> Vec<(&'a RecordKey, Option<&'a RecordSet>)>,
+    ) -> Result<(), FieldError> {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.zones.load_full();
+        let (zone, fresh) = match before.get(zone) {
+            Some(zone) => (Zone::clone(zone), false),
+            None => (Zone::new(zone.clone(), &servers, self.serial_after(0), self.timers)?, true),
+        };
+        let mut changes = changes(&zone);
+        changes.retain(|(key, set)| zone.record(key) != *set);
+        if changes.is_empty() && !fresh {
+            return Ok(());
+        }
+        let serial = if fresh { zone.soa().serial } else { self.serial_after(zone.soa().serial) };
+        let mut next = Zones::clone(&before);
+        next.insert(zone.with_changes(changes, serial));
+        self.zones.store(Arc::new(next));
+        Ok(())
+    }
+
+    fn serial_after(&self, before: u32) -> u32 {
+        // Serials count modulo 2^32, as RFC 1982 wants.
+        let seconds = (self.clock)() & u64::from(u32::MAX);
+        next_serial(before, u32::try_from(seconds).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl DnsProvider for LocalProvider {
+    fn limits(&self) -> Limits {
+        Limits { lines: Line::ALL.into(), ttl_floor: 1, shared: false }
+    }
+
+    async fn list(&self, zone: &DnsName) -> Result<FoundZone, ProviderError> {
+        let zones = self.zones.load_full();
+        let records = zones.get(zone).into_iter().flat_map(|zone| zone.records());
+        let found = |set: &RecordSet| Found { set: set.clone(), owner: Owner::Ours, id: None };
+        Ok(records.map(|(key, set)| (key, found(set))).collect())
+    }
+
+    async fn apply(&self, zone: &DnsName, changes: &[Change]) -> Vec<Result<(), ProviderError>> {
+        let fits = |change: &&Change| change.key.name.is_within(zone);
+        let wanted = changes.iter().filter(fits).map(|change| (&change.key, change.to.as_ref()));
+        let done = self.edit(zone, |_| wanted.collect());
+        let refused = |what: String| Err(ProviderError { what, class: Class::User, source: None });
+        let outcome = |change: &Change| match &done {
+            _ if !fits(&change) => refused(format!("{} lies outside {zone}", change.key.name)),
+            Err(err) => refused(err.to_string()),
+            Ok(()) => Ok(()),
+        };
+        changes.iter().map(outcome).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::api::vocab::Family;
+    use crate::domain::names::ObjectId;
+    use crate::domain::records::Cause;
+
+    struct World {
+        zones: Arc<ArcSwap<Zones>>,
+        provider: LocalProvider,
+        now: Arc<AtomicU64>,
+    }
+
+    fn world() -> World {
+        let zones = Arc::new(ArcSwap::default());
+        let now = Arc::new(AtomicU64::new(1_000));
+        let clock = Arc::clone(&now);
+        let clock: Clock = Arc::new(move || clock.load(Ordering::SeqCst));
+        World { provider: LocalProvider::new(Arc::clone(&zones), clock), zones, now }
+    }
+
+    impl World {
+        fn serial(&self) -> u32 {
+            self.zones.load().get(&name("example.com")).unwrap().soa().serial
+        }
+    }
+
+    fn name(text: &str) -> DnsName {
+        DnsName::parse(text, "test").unwrap()
+    }
+
+    fn change(at: &str, to: Option<&str>) -> Change {
+        Change {
+            key: RecordKey { name: name(at), line: Line::CT, family: Family::V4 },
+            from: None,
+            to: to.map(|value| RecordSet { values: [value.parse().unwrap()].into(), ttl: 60 }),
+            service: ObjectId { namespace: "default".into(), name: "test".into() },
+            cause: Cause::Edit,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_published_once_and_what_changes_nothing_not_at_all() {
+        let world = world();
+        let zone = name("example.com");
+        let batch = [
+            change("a.example.com", Some("192.0.2.1")),
+            change("a.example.net", Some("192.0.2.1")),
+            change("b.example.com", Some("192.0.2.2")),
+        ];
+        let done = world.provider.apply(&zone, &batch).await;
+        assert_eq!(done.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+        assert!(done[1].as_ref().unwrap_err().to_string().contains("outside example.com"));
+        assert_eq!(world.provider.list(&zone).await.unwrap().len(), 2);
+        let (serial, published) = (world.serial(), world.zones.load_full());
+        world.provider.apply(&zone, &batch).await;
+        assert!(Arc::ptr_eq(&published, &world.zones.load_full()));
+        world.provider.apply(&zone, &[change("a.example.com", None)]).await;
+        assert_eq!(world.serial(), serial + 1, "the clock stands still, the serial rises");
+        world.now.store(5_000, Ordering::SeqCst);
+        world.provider.apply(&zone, &[change("b.example.com", None)]).await;
+        assert_eq!(world.serial(), 5_000);
+        assert!(world.provider.list(&zone).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_stood_before_a_restart_is_served_until_something_newer_is_applied() {
+        let (before, after) = (world(), world());
+        let zone = name("example.com");
+        let both = [change("a.example.com", Some("192.0.2.1")), change("b.example.com", Some("192.0.2.1"))];
+        before.provider.apply(&zone, &both).await;
+        let stood = before.provider.list(&zone).await.unwrap();
+        after.now.store(2_000, Ordering::SeqCst);
+        after.provider.apply(&zone, &[change("a.example.com", Some("192.0.2.9"))]).await;
+        after.provider.seed(&zone, &stood).unwrap();
+        let found = after.provider.list(&zone).await.unwrap();
+        let values: Vec<String> = found.values().map(|found| found.set.to_string()).collect();
+        assert_eq!(values, ["192.0.2.9 (ttl 60)", "192.0.2.1 (ttl 60)"]);
+        assert!(before.serial() < after.serial());
+    }
+
+    #[test]
+    fn zones_and_name_servers_are_as_told() {
+        let world = world();
+        let (zone, other) = (name("example.com"), name("example.net"));
+        let server =
+            |name: &str| NameServer { name: name.into(), addresses: ["192.0.2.53".parse().unwrap()].into() };
+        world.provider.retain_zones(&[zone.clone(), other.clone()].into()).unwrap();
+        world.provider.set_name_servers(&[server("ns-a")]).unwrap();
+        assert_eq!(world.serial(), 1_001, "name servers are a change, too");
+        world.provider.set_name_servers(&[server("ns-a")]).unwrap();
+        assert_eq!(world.serial(), 1_001);
+        assert!(world.provider.set_name_servers(&[server("ns a")]).is_err());
+        assert_eq!(world.zones.load().get(&other).unwrap().soa().mname, name("ns-a.example.net"));
+        world.provider.retain_zones(&[zone].into()).unwrap();
+        assert!(world.zones.load().get(&other).is_none());
+        assert_eq!(world.serial(), 1_001, "the zone that stays is left alone");
+    }
+}

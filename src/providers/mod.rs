@@ -43,6 +43,10 @@ pub trait DnsProvider: Send + Sync {
     /// What it can do.
     fn limits(&self) -> Limits;
 
+    /// Hears, once after the start and before anything else, what stood in the zone; for a provider that keeps nothing
+    /// itself. One that keeps its records ignores it: what it lists is the truth.
+    fn resume(&self, _zone: &DnsName, _last: FoundZone) {}
+
     /// Everything of the zone that we could manage, with owners: one call for all services of the zone.
     async fn list(&self, zone: &DnsName) -> Result<FoundZone, ProviderError>;
 

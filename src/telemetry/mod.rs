@@ -1,1 +1,3 @@
-//! To be written.
+//! Logs and metrics.
+
+pub mod dns;

@@ -1,1 +1,60 @@
-//! To be written.
+//! The three patches of the Kubernetes API that change a document in place: JSON patch, merge patch and
+//! strategic merge. Apply is in `fields/`.
+//!
+//! PURE. Input is hostile: work, depth and growth are bounded.
+
+mod json;
+mod merge;
+mod strategic;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::schema::TypeInfo;
+
+/// Depth that no patched document may exceed: a reader that recurses must survive it.
+const MAX_DEPTH: usize = 200;
+
+/// Why a patch was not applied.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PatchError {
+    /// The patch is malformed, does not fit the document, or exceeds a bound.
+    #[error("the patch cannot be applied: {0}")]
+    Invalid(String),
+    /// A `test` operation found another value.
+    #[error("testing value {0} failed")]
+    TestFailed(String),
+}
+
+/// RFC 6902 with the leniency that Kubernetes' library has: `test` of null on an absent path passes.
+///
+/// # Errors
+/// The first operation that fails; `target` is then in no defined state and must be thrown away.
+pub fn json_patch(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
+    json::apply(target, patch)
+}
+
+/// RFC 7396.
+pub fn merge_patch(target: &mut Value, patch: &Value) {
+    merge::apply(target, patch, 0);
+}
+
+/// Kubernetes' strategic merge, by the merge keys of a built-in kind.
+///
+/// # Errors
+/// A directive that is malformed, or a list entry without its key; `target` must then be thrown away.
+pub fn strategic_merge(info: &TypeInfo, target: &mut Value, patch: &Value) -> Result<(), PatchError> {
+    strategic::apply(info.shape(), target, patch)
+}
+
+/// Whether the value is nested deeper than `most`; stops looking there.
+fn deeper_than(value: &Value, most: usize) -> bool {
+    match value {
+        Value::Array(items) => most == 0 || items.iter().any(|item| deeper_than(item, most - 1)),
+        Value::Object(map) => most == 0 || map.values().any(|item| deeper_than(item, most - 1)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
