@@ -20,13 +20,25 @@ const DEADLINE: Duration = Duration::from_secs(20);
 #[derive(Debug, Args)]
 pub struct Access {
     /// Kubeconfig file; left out: $KUBECONFIG, the one in the data directory, then ~/.kube/config
-    #[arg(long, global = true, value_name = "FILE", env = "COCOASYNCER_KUBECONFIG", help_heading = "Control plane")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "COCOASYNCER_KUBECONFIG",
+        help_heading = "Control plane"
+    )]
     kubeconfig: Option<PathBuf>,
     /// Context in the kubeconfig; left out: its current one
     #[arg(long, global = true, value_name = "NAME", help_heading = "Control plane")]
     context: Option<String>,
     /// Where `standalone` keeps everything, its kubeconfig too
-    #[arg(long, global = true, value_name = "DIR", env = "COCOASYNCER_DATA_DIR", help_heading = "Control plane")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "COCOASYNCER_DATA_DIR",
+        help_heading = "Control plane"
+    )]
     data_dir: Option<PathBuf>,
     #[arg(long = "env-kubeconfig", env = "KUBECONFIG", hide = true, global = true)]
     env_kubeconfig: Option<String>,
@@ -81,7 +93,8 @@ impl Access {
             return self.kubeconfig.clone();
         }
         let ours = self.data_dir().join(KUBECONFIG);
-        let others = self.context.is_some() || self.env_kubeconfig.as_ref().is_some_and(|text| !text.is_empty());
+        let others =
+            self.context.is_some() || self.env_kubeconfig.as_ref().is_some_and(|text| !text.is_empty());
         // A data directory that was named beats the environment; one that was only guessed doesn't.
         (ours.is_file() && (self.data_dir.is_some() || !others)).then_some(ours)
     }
@@ -112,7 +125,9 @@ impl Plane {
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, CliError> {
         match tokio::time::timeout(DEADLINE, request).await {
-            Err(_) => Err(CliError::failed(format!("{} gave no answer within {} s", self.url, DEADLINE.as_secs()))),
+            Err(_) => {
+                Err(CliError::failed(format!("{} gave no answer within {} s", self.url, DEADLINE.as_secs())))
+            }
             Ok(answer) => answer.map_err(|error| self.failure(what, error)),
         }
     }
@@ -122,9 +137,10 @@ impl Plane {
             kube::Error::Api(status) if status.code == 404 && status.reason == "NotFound" => {
                 CliError::NotFound(format!("there is no {what}"))
             }
-            kube::Error::Api(status) if status.code == 404 => {
-                CliError::failed(format!("{} does not know the kind of {what}: are the definitions applied (`cocoasyncer crd | kubectl apply -f -`)?", self.url))
-            }
+            kube::Error::Api(status) if status.code == 404 => CliError::failed(format!(
+                "{} does not know the kind of {what}: are the definitions applied (`cocoasyncer crd | kubectl apply -f -`)?",
+                self.url
+            )),
             kube::Error::Api(status) => CliError::failed(format!("{what}: {}", status.message)),
             kube::Error::HyperError(_) | kube::Error::Service(_) => {
                 CliError::Unreachable { url: self.url.clone(), source: Box::new(error) }

@@ -102,7 +102,8 @@ pub struct Ctx<'a> {
 
 /// Runs the command line `args`, program name first.
 pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = Cli::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed =
+        Cli::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
@@ -174,7 +175,8 @@ mod tests {
         fn walk(command: &clap::Command) {
             for arg in command.get_arguments() {
                 let name = arg.get_id().as_str();
-                let secret = name.contains("secret") || name.contains("access_key") || name.contains("password");
+                let secret =
+                    name.contains("secret") || name.contains("access_key") || name.contains("password");
                 assert!(!secret || name.ends_with("_file"), "{name}: argv shows in every process list");
             }
             command.get_subcommands().for_each(walk);

@@ -186,10 +186,10 @@ pub mod tests {
     fn columns_are_aligned_by_width_and_not_by_octets() {
         let page = Page::default();
         let mut out = Out::to(page.clone(), Format::Table);
-        out.table(["名称", "STATE"], vec![
-            ["上海".into(), Text::toned("lives", Tone::Good)],
-            ["tokyo-long".into(), "lost".into()],
-        ])
+        out.table(
+            ["名称", "STATE"],
+            vec![["上海".into(), Text::toned("lives", Tone::Good)], ["tokyo-long".into(), "lost".into()]],
+        )
         .unwrap();
         assert_eq!(page.text(), "名称        STATE\n上海        lives\ntokyo-long  lost\n");
     }

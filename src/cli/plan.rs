@@ -86,7 +86,11 @@ fn report(preview: &Preview, lang: Lang) -> Report {
     report.refused = preview
         .refused
         .iter()
-        .map(|(id, error)| Refused { service: id.to_string(), field: error.field.clone(), why: error.why.clone() })
+        .map(|(id, error)| Refused {
+            service: id.to_string(),
+            field: error.field.clone(),
+            why: error.why.clone(),
+        })
         .collect();
     report
 }
@@ -119,10 +123,13 @@ fn held_step(zone: &str, held: &Held, lang: Lang) -> Step {
             return Step { why: format!("{why}{}", because(change.cause, lang)), ..step(zone, change, lang) };
         }
         Held::Foreign { key, .. } => (key, lang.pick("somebody else's record", "他人的记录")),
-        Held::NobodyLives { key, .. } => {
-            (key, lang.pick("nobody living can answer: the last record stays", "没有存活节点可应答:保留最后的记录"))
+        Held::NobodyLives { key, .. } => (
+            key,
+            lang.pick("nobody living can answer: the last record stays", "没有存活节点可应答:保留最后的记录"),
+        ),
+        Held::Orphan { key } => {
+            (key, lang.pick("our mark, but no service of ours", "有我方标记但不属于任何服务"))
         }
-        Held::Orphan { key } => (key, lang.pick("our mark, but no service of ours", "有我方标记但不属于任何服务")),
     };
     Step {
         zone: zone.to_owned(),
@@ -177,7 +184,15 @@ fn write(report: &Report, out: &mut Out, lang: Lang) -> Result<(), CliError> {
             step.why.clone().into(),
         ]
     };
-    let head = ["", lang.pick("NAME", "名称"), lang.pick("TYPE", "类型"), lang.pick("LINE", "线路"), lang.pick("NOW", "现在"), lang.pick("THEN", "之后"), lang.pick("WHY", "原因")];
+    let head = [
+        "",
+        lang.pick("NAME", "名称"),
+        lang.pick("TYPE", "类型"),
+        lang.pick("LINE", "线路"),
+        lang.pick("NOW", "现在"),
+        lang.pick("THEN", "之后"),
+        lang.pick("WHY", "原因"),
+    ];
     if !report.steps.is_empty() {
         out.table(head, report.steps.iter().map(row).collect())?;
     }

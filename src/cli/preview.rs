@@ -35,7 +35,8 @@ impl Zone {
 
     /// Every record that is wished for or kept, in order.
     pub fn keys(&self) -> Vec<RecordKey> {
-        let mut keys: Vec<RecordKey> = self.wish.wanted.keys().chain(self.wish.kept.keys()).cloned().collect();
+        let mut keys: Vec<RecordKey> =
+            self.wish.wanted.keys().chain(self.wish.kept.keys()).cloned().collect();
         keys.sort();
         keys
     }

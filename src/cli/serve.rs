@@ -56,37 +56,94 @@ struct ServerArgs {
     #[arg(long, value_name = "FILE", env = "COCOASYNCER_OLD_CONFIG")]
     old_config: Option<PathBuf>,
     /// Friendly name; left out: the node's object name
-    #[arg(long, value_name = "TEXT", env = "COCOASYNCER_DISPLAY_NAME", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "COCOASYNCER_DISPLAY_NAME",
+        help_heading = "This node, at its first start"
+    )]
     display_name: Option<String>,
     /// Code that no other node has; left out: the node's object name
-    #[arg(long, value_name = "TEXT", env = "COCOASYNCER_NODE_CODE", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "COCOASYNCER_NODE_CODE",
+        help_heading = "This node, at its first start"
+    )]
     node_code: Option<String>,
     /// Base URL under which its peers reach it; left out: where the v1 API listens
-    #[arg(long, value_name = "URL", env = "COCOASYNCER_ADDRESS", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "COCOASYNCER_ADDRESS",
+        help_heading = "This node, at its first start"
+    )]
     address: Option<String>,
     /// leader: commands the cluster; follower: takes its configuration
-    #[arg(long, value_name = "MODE", default_value = "leader", env = "COCOASYNCER_WORK_MODE", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "leader",
+        env = "COCOASYNCER_WORK_MODE",
+        help_heading = "This node, at its first start"
+    )]
     work_mode: String,
     /// Its own lines, of default, CT, CU, CMCC, CNEdu, OverSea; `None` for none
-    #[arg(long, value_name = "LINE", value_delimiter = ',', default_value = "default", env = "COCOASYNCER_LINES", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "LINE",
+        value_delimiter = ',',
+        default_value = "default",
+        env = "COCOASYNCER_LINES",
+        help_heading = "This node, at its first start"
+    )]
     lines: Vec<String>,
     /// Families it publishes: IPV4, IPV6 or Both
-    #[arg(long, value_name = "TYPE", default_value = "IPV4", env = "COCOASYNCER_NETWORK_TYPE", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "IPV4",
+        env = "COCOASYNCER_NETWORK_TYPE",
+        help_heading = "This node, at its first start"
+    )]
     network_type: String,
     /// Its public address; several by commas
-    #[arg(long = "public-address", value_name = "IP", value_delimiter = ',', env = "COCOASYNCER_PUBLIC_ADDRESS", help_heading = "This node, at its first start")]
+    #[arg(
+        long = "public-address",
+        value_name = "IP",
+        value_delimiter = ',',
+        env = "COCOASYNCER_PUBLIC_ADDRESS",
+        help_heading = "This node, at its first start"
+    )]
     public_addresses: Vec<String>,
     /// A service that answers with the asker's address; several by commas
-    #[arg(long, value_name = "URL", value_delimiter = ',', env = "COCOASYNCER_ECHO", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        env = "COCOASYNCER_ECHO",
+        help_heading = "This node, at its first start"
+    )]
     echo: Vec<String>,
     /// How many of those services must agree
-    #[arg(long, value_name = "N", default_value_t = 1, env = "COCOASYNCER_ECHO_AGREEMENT", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        env = "COCOASYNCER_ECHO_AGREEMENT",
+        help_heading = "This node, at its first start"
+    )]
     echo_agreement: u32,
     /// Publishes private addresses too
     #[arg(long, env = "COCOASYNCER_ALLOW_PRIVATE", help_heading = "This node, at its first start")]
     allow_private: bool,
     /// File with its shared secret; left out: one is made up
-    #[arg(long, value_name = "FILE", env = "COCOASYNCER_SECRET_FILE", help_heading = "This node, at its first start")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "COCOASYNCER_SECRET_FILE",
+        help_heading = "This node, at its first start"
+    )]
     secret_file: Option<PathBuf>,
     /// Peers in these networks are told credentials by getClusterInfo; several by commas
     #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "COCOASYNCER_REVEAL_CREDENTIALS_TO")]
@@ -98,21 +155,90 @@ struct ServerArgs {
     #[arg(long, value_name = "MAIL", env = "COCOASYNCER_HOSTMASTER", help_heading = "Zones")]
     hostmaster: Option<String>,
     /// Name server of the zones; several by commas; left out: ns in each zone
-    #[arg(long = "name-server", value_name = "NAME", value_delimiter = ',', env = "COCOASYNCER_NAME_SERVER", help_heading = "Zones")]
+    #[arg(
+        long = "name-server",
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "COCOASYNCER_NAME_SERVER",
+        help_heading = "Zones"
+    )]
     name_servers: Vec<String>,
     /// What is logged, e.g. `info,cocoasyncer=debug`
-    #[arg(long, value_name = "FILTER", default_value = "info", env = "COCOASYNCER_LOG", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "COCOASYNCER_LOG",
+        help_heading = "Output"
+    )]
     log: String,
     /// Form of the log: text or json
-    #[arg(long, value_name = "FORM", default_value = "text", env = "COCOASYNCER_LOG_FORMAT", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "text",
+        env = "COCOASYNCER_LOG_FORMAT",
+        help_heading = "Output"
+    )]
     log_format: String,
 }
 
 impl ServerArgs {
     /// Field by field and without `..`, so that a new flag can't be forgotten.
     fn flags(self, host_name: String) -> Flags {
-        let Self { node, api_listen, ops_listen, dns_listen, line_tables, manifests, old_config, display_name, node_code, address, work_mode, lines, network_type, public_addresses, echo, echo_agreement, allow_private, secret_file, reveal_credentials_to, reverse_proxy, hostmaster, name_servers, log, log_format } = self;
-        Flags { host_name, node, api_listen, ops_listen, dns_listen, line_tables, manifests, old_config, display_name, node_code, address, work_mode, lines, network_type, public_addresses, echo, echo_agreement, allow_private, secret_file, reveal_credentials_to, reverse_proxy, hostmaster, name_servers, log, log_format }
+        let Self {
+            node,
+            api_listen,
+            ops_listen,
+            dns_listen,
+            line_tables,
+            manifests,
+            old_config,
+            display_name,
+            node_code,
+            address,
+            work_mode,
+            lines,
+            network_type,
+            public_addresses,
+            echo,
+            echo_agreement,
+            allow_private,
+            secret_file,
+            reveal_credentials_to,
+            reverse_proxy,
+            hostmaster,
+            name_servers,
+            log,
+            log_format,
+        } = self;
+        Flags {
+            host_name,
+            node,
+            api_listen,
+            ops_listen,
+            dns_listen,
+            line_tables,
+            manifests,
+            old_config,
+            display_name,
+            node_code,
+            address,
+            work_mode,
+            lines,
+            network_type,
+            public_addresses,
+            echo,
+            echo_agreement,
+            allow_private,
+            secret_file,
+            reveal_credentials_to,
+            reverse_proxy,
+            hostmaster,
+            name_servers,
+            log,
+            log_format,
+        }
     }
 }
 
@@ -171,7 +297,9 @@ mod tests {
         assert_eq!(all.first_node.lines, [Line::CT, Line::CU]);
         assert_eq!(all.first_node.address, "https://t.example.com");
         assert_eq!(all.first_node.fixed.len(), 2);
-        assert!(matches!(all.plane, Plane::Embedded(inside) if inside.kubeconfig.ends_with("data/kubeconfig")));
+        assert!(
+            matches!(all.plane, Plane::Embedded(inside) if inside.kubeconfig.ends_with("data/kubeconfig"))
+        );
         assert!(settings("--dns-listen none --lines None").unwrap().listen.dns.is_empty());
     }
 

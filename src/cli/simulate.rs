@@ -143,14 +143,23 @@ fn write(rows: &[Row], only_changed: bool, out: &mut Out, lang: Lang) -> Result<
             Text::toned(mark, tone),
         ]
     };
-    let head = [lang.pick("NAME", "名称"), lang.pick("LINE", "线路"), lang.pick("TYPE", "类型"), lang.pick("NOW", "现在"), lang.pick("THEN", "之后"), ""];
+    let head = [
+        lang.pick("NAME", "名称"),
+        lang.pick("LINE", "线路"),
+        lang.pick("TYPE", "类型"),
+        lang.pick("NOW", "现在"),
+        lang.pick("THEN", "之后"),
+        "",
+    ];
     if !shown.is_empty() {
         out.table(head, shown.iter().map(cells).collect())?;
     }
     let moving = rows.iter().filter(|row| row.changes).count();
     let stuck = rows.iter().filter(|row| row.stays).count();
     out.line(match lang {
-        Lang::En => format!("{moving} of {} records would move, {stuck} would have nobody to answer", rows.len()),
+        Lang::En => {
+            format!("{moving} of {} records would move, {stuck} would have nobody to answer", rows.len())
+        }
         Lang::Zh => format!("{} 条记录中 {moving} 条会转移,{stuck} 条无人应答", rows.len()),
     })
 }

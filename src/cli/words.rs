@@ -41,7 +41,8 @@ impl LangArgs {
     pub fn lang(&self) -> Lang {
         let said = [&self.lc_all, &self.lc_messages, &self.env_lang];
         let locale = said.into_iter().flatten().find(|text| !text.is_empty());
-        let of = |text: &String| if text.to_ascii_lowercase().starts_with("zh") { Lang::Zh } else { Lang::En };
+        let of =
+            |text: &String| if text.to_ascii_lowercase().starts_with("zh") { Lang::Zh } else { Lang::En };
         self.lang.or(locale.map(of)).unwrap_or_default()
     }
 }

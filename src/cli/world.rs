@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kube::api::{Api, ListParams};
 use kube::ResourceExt;
+use kube::api::{Api, ListParams};
 
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
@@ -52,7 +52,8 @@ impl World {
             Some(node) => Ok(node),
             None => {
                 let names: Vec<String> = self.nodes.iter().map(ResourceExt::name_any).collect();
-                let there = if names.is_empty() { "there is none at all".to_owned() } else { names.join(", ") };
+                let there =
+                    if names.is_empty() { "there is none at all".to_owned() } else { names.join(", ") };
                 Err(CliError::NotFound(format!("there is no CocoaNode {name}: {there}")))
             }
         }
