@@ -25,3 +25,4 @@ pub mod service;
 pub mod view;
 pub mod sync;
 pub mod manifests;
+pub mod local;

@@ -6,15 +6,12 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use hickory_proto::op::{OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, HINFO, NS, SOA};
-use hickory_proto::rr::{DNSClass, Name, RData, Record};
+use hickory_proto::rr::{DNSClass, Name};
 
-use crate::api::vocab::Line;
 use crate::dns::message::{self, Reply, Request, Unreadable};
+use crate::dns::render::reply_of;
 use crate::domain::line_table::{LineTable, Matched};
-use crate::domain::names::DnsName;
-use crate::domain::zone::content::Soa;
-use crate::domain::zone::{Answer, Data, Owner, Rcode, Rr, Zones};
+use crate::domain::zone::Zones;
 use crate::telemetry::dns::{DnsMetrics, Transport};
 
 /// What the server answers from; all parts may be exchanged while it runs.
@@ -28,22 +25,18 @@ pub struct Brain {
     pub metrics: DnsMetrics,
 }
 
-/// An answer's code and line, for the counters.
-type Counted = (ResponseCode, Option<Line>);
-
 impl Brain {
     /// The reply to `packet`, ready to be sent; `None` where silence is right.
     pub fn reply(&self, packet: &[u8], peer: IpAddr, transport: Transport) -> Option<Vec<u8>> {
         let began = Instant::now();
-        let (bytes, (rcode, line)) = match Request::read(packet) {
-            Ok(request) => self.answer(&request, peer.to_canonical(), transport)?,
+        match Request::read(packet) {
+            Ok(request) => self.answer(&request, peer.to_canonical(), transport, began),
             Err(Unreadable::Malformed(meta)) => {
-                (message::malformed(&meta).ok()?, (ResponseCode::FormErr, None))
+                self.metrics.answered(transport, u16::from(ResponseCode::FormErr), None, began.elapsed());
+                message::malformed(&meta).ok()
             }
-            Err(Unreadable::Ignore) => return None,
-        };
-        self.metrics.answered(transport, u16::from(rcode), line, began.elapsed());
-        Some(bytes)
+            Err(Unreadable::Ignore) => None,
+        }
     }
 
     /// An empty reply that sends the asker to TCP; `None` for what is no proper query.
@@ -54,27 +47,37 @@ impl Brain {
         reply.write(request.udp_limit()).ok()
     }
 
-    fn answer(&self, request: &Request, peer: IpAddr, transport: Transport) -> Option<(Vec<u8>, Counted)> {
+    fn answer(
+        &self,
+        request: &Request,
+        peer: IpAddr,
+        transport: Transport,
+        began: Instant,
+    ) -> Option<Vec<u8>> {
         let limit = match transport {
             Transport::Udp => request.udp_limit(),
             Transport::Tcp => u16::MAX,
         };
-        let done = |reply: Reply<'_>, line| {
-            let rcode = reply.rcode;
-            let failed = || Reply::bare(request, ResponseCode::ServFail).write(limit).ok();
-            let bytes = reply.write(limit).ok().or_else(failed)?;
-            Some((bytes, (rcode, line)))
+        let (reply, line) = match objection(request) {
+            Err(rcode) => (Reply::bare(request, rcode), None),
+            Ok(query) => {
+                let matched = self.matched(request, peer);
+                let line = matched.line_or_default();
+                let zones = self.zones.load();
+                let answer = zones.answer(&text_of(query.name()), u16::from(query.query_type()), line);
+                let scope = if answer.tailored { matched.prefix_len } else { 0 };
+                (reply_of(request, query.name(), &answer, scope), Some(line))
+            }
         };
-        let query = match objection(request) {
-            Ok(query) => query,
-            Err(rcode) => return done(Reply::bare(request, rcode), None),
+        let (rcode, bytes) = match reply.write(limit) {
+            Ok(bytes) => (reply.rcode, bytes),
+            Err(_) => {
+                let failed = Reply::bare(request, ResponseCode::ServFail);
+                (failed.rcode, failed.write(limit).ok()?)
+            }
         };
-        let zones = self.zones.load();
-        let matched = self.matched(request, peer);
-        let line = matched.line.unwrap_or(Line::Default);
-        let answer = zones.answer(&text_of(query.name()), u16::from(query.query_type()), line);
-        let scope = if answer.tailored { matched.prefix_len } else { 0 };
-        done(reply_of(request, query.name(), &answer, scope), Some(line))
+        self.metrics.answered(transport, u16::from(rcode), line, began.elapsed());
+        Some(bytes)
     }
 
     /// The line of whoever asks: of the network that a resolver names, else of the packet's source.
@@ -126,66 +129,6 @@ fn text_of(name: &Name) -> String {
     text
 }
 
-fn reply_of<'a>(request: &'a Request, asked: &Name, answer: &Answer<'_>, scope: u8) -> Reply<'a> {
-    let rcode = match answer.rcode {
-        Rcode::NoError => ResponseCode::NoError,
-        Rcode::NxDomain => ResponseCode::NXDomain,
-        Rcode::Refused => ResponseCode::Refused,
-    };
-    let wire = |all: &[Rr<'_>]| all.iter().filter_map(|rr| record(asked, rr)).collect();
-    Reply {
-        authoritative: answer.authoritative,
-        answers: wire(&answer.answers),
-        authority: wire(&answer.authority),
-        additional: wire(&answer.additional),
-        scope,
-        ..Reply::bare(request, rcode)
-    }
-}
-
-fn record(asked: &Name, rr: &Rr<'_>) -> Option<Record> {
-    let owner = match rr.owner {
-        Owner::Asked => asked.clone(),
-        Owner::Name(name) => wire_name(name, asked)?,
-    };
-    let data = match rr.data {
-        Data::A(value) => RData::A(A(value)),
-        Data::Aaaa(value) => RData::AAAA(AAAA(value)),
-        Data::Ns(name) => RData::NS(NS(wire_name(name, asked)?)),
-        Data::Soa(soa) => RData::SOA(wire_soa(soa, asked)?),
-        Data::AnyIsObsolete => RData::HINFO(HINFO::new("RFC8482".into(), String::new())),
-    };
-    Some(Record::from_rdata(owner, rr.ttl, data))
-}
-
-fn wire_soa(soa: &Soa, asked: &Name) -> Option<SOA> {
-    let timers = soa.timers;
-    let seconds = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-    Some(SOA::new(
-        wire_name(&soa.mname, asked)?,
-        wire_name(&soa.rname, asked)?,
-        soa.serial,
-        seconds(timers.refresh),
-        seconds(timers.retry),
-        seconds(timers.expire),
-        timers.negative,
-    ))
-}
-
-/// The name on the wire. Where it ends as the question does, it takes the question's spelling, so that it compresses
-/// to a pointer whatever case the asker wrote in.
-fn wire_name(name: &DnsName, asked: &Name) -> Option<Name> {
-    let wire = Name::from_ascii(format!("{name}.")).ok()?;
-    let shared =
-        wire.iter().rev().zip(asked.iter().rev()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
-    let own = usize::from(wire.num_labels()).checked_sub(shared)?;
-    let head = wire.iter().take(own);
-    let total = asked.iter().count();
-    let mut spelt = Name::from_labels(head.chain(asked.iter().skip(total - shared))).ok()?;
-    spelt.set_fqdn(true);
-    Some(spelt)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use hickory_proto::op::{Edns, Header, Message};
@@ -195,36 +138,13 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::vocab::Family;
-    use crate::domain::records::{RecordKey, RecordSet};
-    use crate::domain::zone::content::{NameServer, Timers, Zone};
+    use crate::domain::zone::sample;
 
-    /// A zone with a site on each of three lines, a wildcard, and a name with more addresses than a datagram holds.
+    /// A brain that knows the sample's zone and lines.
     pub fn brain() -> Brain {
-        let name = |text: &str| DnsName::parse(text, "test").unwrap();
-        let servers = ["ns-a", "ns-b"].map(|name| NameServer {
-            name: name.into(),
-            addresses: ["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()].into(),
-        });
-        let mut zone = Zone::new(name("example.com"), &servers, 7, Timers::default()).unwrap();
-        let mut put = |at: &str, line, values: Vec<IpAddr>| {
-            let family = if values[0].is_ipv4() { Family::V4 } else { Family::V6 };
-            let key = RecordKey { name: name(at), line, family };
-            let set = RecordSet { values: values.into_iter().collect(), ttl: 60 };
-            zone = zone.with_changes([(&key, Some(&set))], 7);
-        };
-        for (line, last) in [(Line::Default, 1), (Line::CT, 2), (Line::CU, 3)] {
-            put("test.example.com", line, vec![[203, 0, 113, last].into()]);
-        }
-        put("*.wild.example.com", Line::Default, vec!["2001:db8::1".parse().unwrap()]);
-        put("big.example.com", Line::Default, (0..100).map(|last| [203, 0, 113, last].into()).collect());
-        let mut zones = Zones::default();
-        zones.insert(zone);
-        let lines = "192.0.2.0/24 CT\n198.51.100.0/24 CU\n198.51.100.128/25 CT\n2001:db8::/32 CT";
-        let lines = LineTable::parse(&[("lines", lines)]).unwrap();
         Brain {
-            zones: Arc::new(ArcSwap::from_pointee(zones)),
-            lines: Arc::new(ArcSwap::from_pointee(lines)),
+            zones: Arc::new(ArcSwap::from_pointee(sample::zones())),
+            lines: Arc::new(ArcSwap::from_pointee(sample::lines())),
             metrics: DnsMetrics::new().unwrap(),
         }
     }

@@ -12,6 +12,8 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, B
 pub const MAX_PAYLOAD: u16 = 1232;
 /// The largest UDP answer to whoever doesn't speak EDNS (RFC 1035 section 2.3.4).
 const PLAIN_PAYLOAD: u16 = 512;
+/// Records that a query may carry. A few is usual (OPT, a signature); thousands only keep us busy with their names.
+const MOST_RECORDS: u32 = 16;
 const OPT: u16 = 41;
 const CLIENT_SUBNET: u16 = 8;
 
@@ -108,7 +110,11 @@ fn read_body(decoder: &mut BinDecoder<'_>, header: &Header) -> Result<Request, D
         return Ok(request);
     }
     let query = Query::read(decoder)?;
-    for _ in 0..u32::from(counts.answers) + u32::from(counts.authorities) {
+    let before = u32::from(counts.answers) + u32::from(counts.authorities);
+    if MOST_RECORDS < before + u32::from(counts.additionals) {
+        return Err(DecodeError::InsufficientBytes);
+    }
+    for _ in 0..before {
         read_record(decoder)?;
     }
     for _ in 0..counts.additionals {

@@ -7,6 +7,7 @@ pub mod ask;
 pub mod handler;
 pub mod limit;
 pub mod message;
+mod render;
 pub mod source;
 pub mod tcp;
 pub mod udp;

@@ -236,11 +236,10 @@ fn read_if_new(path: &Path, seen: Option<&Stamp>) -> io::Result<Option<(Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::vocab::Line;
 
     fn line(tables: &LineTables, asker: &str) -> &'static str {
         let found = tables.current().load().line_of(asker.parse().unwrap()).line;
-        found.map_or("-", Line::as_str)
+        found.map_or("-", |line| line.as_str())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! connections, of one network only a part of them, and none that idles.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -115,6 +116,9 @@ pub async fn serve(
     }
 }
 
+/// No query has business to be longer; whoever announces more is not spoken to.
+const LONGEST: usize = 4096;
+
 /// Answers what comes on one connection, until it ends, errs or idles.
 async fn converse(mut stream: TcpStream, peer: IpAddr, brain: &Brain, idle: Duration) {
     let _best_effort = stream.set_nodelay(true);
@@ -131,10 +135,13 @@ async fn converse(mut stream: TcpStream, peer: IpAddr, brain: &Brain, idle: Dura
     }
 }
 
-async fn read_query(stream: &mut TcpStream, query: &mut Vec<u8>) -> std::io::Result<()> {
-    let length = stream.read_u16().await?;
+async fn read_query(stream: &mut TcpStream, query: &mut Vec<u8>) -> io::Result<()> {
+    let length = usize::from(stream.read_u16().await?);
+    if LONGEST < length {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     query.clear();
-    query.resize(usize::from(length), 0);
+    query.resize(length, 0);
     stream.read_exact(query).await.map(drop)
 }
 

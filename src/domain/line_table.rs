@@ -30,6 +30,13 @@ pub struct Matched {
     pub prefix_len: u8,
 }
 
+impl Matched {
+    /// The line whose records the asker gets.
+    pub fn line_or_default(self) -> Line {
+        self.line.unwrap_or(Line::Default)
+    }
+}
+
 impl LineTable {
     /// Reads `(name, text)` sources: a row is `CIDR LINE`, `#` begins a comment. The refusal names source and row.
     pub fn parse(sources: &[(&str, &str)]) -> Result<Self, FieldError> {
@@ -86,6 +93,22 @@ impl LineTable {
         }
     }
 
+    /// A network whose askers are on `line`, to ask on its behalf: for `default` one that no prefix covers, if there is
+    /// no row for it. `None` where the table has none.
+    pub fn sample(&self, line: Line) -> Option<IpNet> {
+        let v4 = self.v4.iter().map(|(net, line)| (IpNet::V4(*net), *line));
+        let rows: Vec<(IpNet, Line)> =
+            v4.chain(self.v6.iter().map(|(net, line)| (IpNet::V6(*net), *line))).collect();
+        if let Some((net, _)) = rows.iter().find(|(_, of)| *of == line) {
+            return Some(*net);
+        }
+        // Right behind some prefix there is room, unless the table covers everything.
+        let behind = rows.iter().filter_map(|(net, _)| next(net.broadcast()));
+        let first = IpAddr::V4(Ipv4Addr::new(1, 0, 0, 0));
+        let free = [first].into_iter().chain(behind).find(|addr| self.line_of(*addr).line.is_none());
+        free.filter(|_| line == Line::Default).map(IpNet::from)
+    }
+
     fn add(&mut self, prefix: IpNet, line: Line) -> Result<(), String> {
         let before = match prefix {
             IpNet::V4(net) => self.v4.insert(net, line),
@@ -121,6 +144,13 @@ fn find<P: Prefix>(map: &PrefixMap<P, Line>, net: impl Fn(u8) -> P, asked: u8) -
         }
     }
     Matched { line, prefix_len: low }
+}
+
+fn next(addr: IpAddr) -> Option<IpAddr> {
+    match addr {
+        IpAddr::V4(addr) => addr.to_bits().checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(addr) => addr.to_bits().checked_add(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
+    }
 }
 
 fn net4(addr: Ipv4Addr, len: u8) -> Ipv4Net {
@@ -233,7 +263,18 @@ mod tests {
                 let found = table.line_of(asker.parse().unwrap()).line.unwrap_or(Line::Default);
                 assert_eq!(found, line, "{asker}");
             }
+            let sample = table.sample(line).unwrap();
+            let found = table.line_of_subnet(sample.addr(), sample.prefix_len());
+            assert_eq!(found.line_or_default(), line, "{sample}");
         }
+    }
+
+    #[test]
+    fn a_table_that_covers_everything_has_no_sample_of_default() {
+        let table = LineTable::parse(&[("x", "0.0.0.0/0 CT\n::/0 CU")]).unwrap();
+        assert_eq!(table.sample(Line::Default), None);
+        assert_eq!(table.sample(Line::CMCC), None);
+        assert_eq!(LineTable::default().sample(Line::Default), Some("1.0.0.0/32".parse().unwrap()));
     }
 
     /// Few bits vary, so that generated prefixes nest and askers hit them.

@@ -1,17 +1,20 @@
 //! Question to answer: what an authoritative server says of its zones to an asker on a line. Wire format, sockets and
 //! the asker's address are others' business.
 
+pub mod answer;
 pub mod content;
+mod key;
+#[cfg(test)]
+pub mod sample;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::api::vocab::{Family, Line};
 use crate::domain::names::DnsName;
-use crate::domain::records::RecordSet;
-use crate::domain::zone::content::{NS_TTL, Node, Soa, Zone, sort_key};
+use crate::domain::zone::answer::{Answer, Data, Owner, Rcode, Rr};
+use crate::domain::zone::content::{NS_TTL, Node, Zone};
+use crate::domain::zone::key::{longest, parent, shared, sort_key};
 
 /// Type codes that are answered in a way of their own (IANA, DNS parameters).
 mod code {
@@ -27,69 +30,6 @@ mod code {
 #[derive(Debug, Clone, Default)]
 pub struct Zones {
     by_key: BTreeMap<Arc<str>, Arc<Zone>>,
-}
-
-/// How a question ended (RFC 1035 section 4.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rcode {
-    /// Answered, or the name has nothing of that type.
-    NoError,
-    /// There is no such name.
-    NxDomain,
-    /// Not our zone.
-    Refused,
-}
-
-/// What to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer<'z> {
-    /// How it ended.
-    pub rcode: Rcode,
-    /// Whether we are the authority.
-    pub authoritative: bool,
-    /// The answer itself.
-    pub answers: Vec<Rr<'z>>,
-    /// The SOA of a negative answer.
-    pub authority: Vec<Rr<'z>>,
-    /// Addresses of the name servers that the answer names; may be left out where there is no room.
-    pub additional: Vec<Rr<'z>>,
-    /// Whether another line might have got another answer; if not, caches may keep it for everyone.
-    pub tailored: bool,
-}
-
-/// One resource record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rr<'z> {
-    /// Whose it is.
-    pub owner: Owner<'z>,
-    /// Seconds.
-    pub ttl: u32,
-    /// What it says.
-    pub data: Data<'z>,
-}
-
-/// The owner of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner<'z> {
-    /// The name that was asked for, in the asker's spelling (which some resolvers use as a nonce).
-    Asked,
-    /// Another name.
-    Name(&'z DnsName),
-}
-
-/// The data of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Data<'z> {
-    /// An IPv4 address.
-    A(Ipv4Addr),
-    /// An IPv6 address.
-    Aaaa(Ipv6Addr),
-    /// A name server.
-    Ns(&'z DnsName),
-    /// The start of authority.
-    Soa(&'z Soa),
-    /// The one small answer to ANY (RFC 8482 section 4.2).
-    AnyIsObsolete,
 }
 
 impl Zones {
@@ -118,7 +58,7 @@ impl Zones {
     pub fn answer(&self, qname: &str, qtype: u16, line: Line) -> Answer<'_> {
         let asked = sort_key(qname);
         let Some((apex, zone)) = self.zone_of(&asked) else {
-            return Answer { rcode: Rcode::Refused, authoritative: false, ..positive(Vec::new()) };
+            return Answer { rcode: Rcode::Refused, authoritative: false, ..Answer::positive(Vec::new()) };
         };
         let at_apex = apex.len() == asked.len();
         // Of a delegation's DS the parent is the authority (RFC 4035 section 3.1.4.1), if it is ours too.
@@ -164,9 +104,11 @@ impl Zone {
         match qtype {
             code::A => self.addresses(node, Family::V4, line),
             code::AAAA => self.addresses(node, Family::V6, line),
-            code::SOA if at_apex => positive(vec![self.soa_record(self.soa.timers.ttl)]),
+            code::SOA if at_apex => Answer::positive(vec![self.soa_record(self.soa.timers.ttl)]),
             code::NS if at_apex && !self.servers.is_empty() => self.name_servers(line),
-            code::ANY => positive(vec![Rr { owner: Owner::Asked, ttl: NS_TTL, data: Data::AnyIsObsolete }]),
+            code::ANY => {
+                Answer::positive(vec![Rr { owner: Owner::Asked, ttl: NS_TTL, data: Data::AnyIsObsolete }])
+            }
             _ => self.no_data(),
         }
     }
@@ -174,7 +116,7 @@ impl Zone {
     fn addresses<'z>(&'z self, node: Option<&'z Node>, family: Family, line: Line) -> Answer<'z> {
         let tailored = node.is_some_and(|node| node.is_tailored(family));
         let answer = match node.and_then(|node| node.set(family, line)) {
-            Some(set) => positive(records(Owner::Asked, set).collect()),
+            Some(set) => Answer::positive(Rr::of_set(Owner::Asked, set).collect()),
             None => self.no_data(),
         };
         Answer { tailored, ..answer }
@@ -185,11 +127,11 @@ impl Zone {
         let glue = |name: &'z DnsName| {
             let node = self.at(&sort_key(name.as_str()));
             let sets = Family::ALL.into_iter().filter_map(move |family| node?.set(family, line));
-            sets.flat_map(move |set| records(Owner::Name(name), set))
+            sets.flat_map(move |set| Rr::of_set(Owner::Name(name), set))
         };
         Answer {
             additional: self.servers.iter().flat_map(glue).collect(),
-            ..positive(self.servers.iter().map(record).collect())
+            ..Answer::positive(self.servers.iter().map(record).collect())
         }
     }
 
@@ -200,7 +142,7 @@ impl Zone {
     fn negative(&self, rcode: Rcode) -> Answer<'_> {
         // Resolvers keep it no longer than both the SOA's TTL and its last field say (RFC 2308 section 5).
         let ttl = self.soa.timers.ttl.min(self.soa.timers.negative);
-        Answer { rcode, authority: vec![self.soa_record(ttl)], ..positive(Vec::new()) }
+        Answer { rcode, authority: vec![self.soa_record(ttl)], ..Answer::positive(Vec::new()) }
     }
 
     fn soa_record(&self, ttl: u32) -> Rr<'_> {
@@ -208,60 +150,15 @@ impl Zone {
     }
 }
 
-fn positive(answers: Vec<Rr<'_>>) -> Answer<'_> {
-    Answer {
-        rcode: Rcode::NoError,
-        authoritative: true,
-        answers,
-        authority: Vec::new(),
-        additional: Vec::new(),
-        tailored: false,
-    }
-}
-
-fn records<'z>(owner: Owner<'z>, set: &'z RecordSet) -> impl Iterator<Item = Rr<'z>> {
-    set.values.iter().map(move |value| {
-        let data = match value {
-            IpAddr::V4(value) => Data::A(*value),
-            IpAddr::V6(value) => Data::Aaaa(*value),
-        };
-        Rr { owner, ttl: set.ttl, data }
-    })
-}
-
-fn parent(key: &str) -> Option<&str> {
-    key.rsplit_once(' ').map(|(above, _)| above)
-}
-
-fn longest<'a>(a: &'a str, b: &'a str) -> &'a str {
-    if a.len() < b.len() { b } else { a }
-}
-
-/// The leading labels that `asked` shares with some key: in this order its neighbours share the most.
-fn shared<'a, T>(map: &BTreeMap<Arc<str>, T>, asked: &'a str) -> &'a str {
-    let before = map.range::<str, _>((Bound::Unbounded, Bound::Included(asked))).next_back();
-    let after = map.range::<str, _>((Bound::Excluded(asked), Bound::Unbounded)).next();
-    let with = |found: Option<(&Arc<str>, &T)>| found.map_or("", |(key, _)| common(asked, key));
-    longest(with(before), with(after))
-}
-
-fn common<'a>(asked: &'a str, key: &str) -> &'a str {
-    let same = asked.bytes().zip(key.bytes()).take_while(|(a, b)| a == b).count();
-    let ends = |text: &str| matches!(text.as_bytes().get(same), None | Some(b' '));
-    if ends(asked) && ends(key) {
-        return &asked[..same];
-    }
-    asked[..same].rfind(' ').map_or("", |end| &asked[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::net::IpAddr;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::records::RecordKey;
+    use crate::domain::records::{RecordKey, RecordSet};
     use crate::domain::zone::content::{NameServer, Timers};
 
     fn name(text: &str) -> DnsName {

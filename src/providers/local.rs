@@ -1,8 +1,8 @@
 //! The provider of the DNS server inside: it writes the zones that the server reads, and nobody else does. It keeps
 //! nothing on disk; after a start it is told what stood, before anything is planned.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -24,14 +24,22 @@ pub struct LocalProvider {
     zones: Arc<ArcSwap<Zones>>,
     clock: Clock,
     timers: Timers,
-    /// The name servers of every zone; held while zones are exchanged, so that writers don't overtake each other.
-    servers: Mutex<Vec<NameServer>>,
+    /// Held while zones are exchanged, so that writers don't overtake each other.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The name servers of every zone.
+    servers: Vec<NameServer>,
+    /// The last serials of zones that are gone: one that comes back goes on from there.
+    gone: BTreeMap<DnsName, u32>,
 }
 
 impl LocalProvider {
     /// A provider that publishes into `zones`, which the DNS server reads. `clock` gives seconds since 1970.
     pub fn new(zones: Arc<ArcSwap<Zones>>, clock: Clock) -> Self {
-        Self { zones, clock, timers: Timers::default(), servers: Mutex::default() }
+        Self { zones, clock, timers: Timers::default(), state: Mutex::default() }
     }
 
     /// Puts back what stood in `zone` before a restart. What is there already stays.
@@ -45,8 +53,8 @@ impl LocalProvider {
     /// Makes these the name servers of every zone, now and to come; the first is the one that the SOA names. Refused as
     /// a whole where a name doesn't fit into a zone.
     pub fn set_name_servers(&self, servers: &[NameServer]) -> Result<(), FieldError> {
-        let mut current = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        if *current == servers {
+        let mut state = self.lock();
+        if state.servers == servers {
             return Ok(());
         }
         let before = self.zones.load_full();
@@ -54,24 +62,26 @@ impl LocalProvider {
         for zone in before.iter() {
             next.insert(zone.with_servers(servers, self.serial_after(zone.soa().serial))?);
         }
-        *current = servers.to_vec();
+        state.servers = servers.to_vec();
         self.zones.store(Arc::new(next));
         Ok(())
     }
 
     /// Exactly these zones are served: the others vanish and are refused from now on, new ones begin empty.
     pub fn retain_zones(&self, keep: &BTreeSet<DnsName>) -> Result<(), FieldError> {
-        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let before = self.zones.load_full();
         let mut next = Zones::clone(&before);
         next.retain(|zone| keep.contains(zone));
-        let gone = next.iter().count() < before.iter().count();
+        let gone = before.iter().filter(|zone| !keep.contains(zone.name()));
+        let gone: Vec<(DnsName, u32)> = gone.map(|zone| (zone.name().clone(), zone.soa().serial)).collect();
         let fresh: Vec<&DnsName> = keep.iter().filter(|zone| before.get(zone).is_none()).collect();
         for zone in &fresh {
-            next.insert(Zone::new((*zone).clone(), &servers, self.serial_after(0), self.timers)?);
+            next.insert(self.fresh(zone, &state)?);
         }
-        if gone || !fresh.is_empty() {
+        if !gone.is_empty() || !fresh.is_empty() {
             self.zones.store(Arc::new(next));
+            state.gone.extend(gone);
         }
         Ok(())
     }
@@ -82,11 +92,11 @@ impl LocalProvider {
         zone: &DnsName,
         changes: impl FnOnce(&Zone) -> Vec<(&'a RecordKey, Option<&'a RecordSet>)>,
     ) -> Result<(), FieldError> {
-        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         let before = self.zones.load_full();
         let (zone, fresh) = match before.get(zone) {
-            Some(zone) => (Zone::clone(zone), false),
-            None => (Zone::new(zone.clone(), &servers, self.serial_after(0), self.timers)?, true),
+            Some(zone) => (Arc::clone(zone), false),
+            None => (Arc::new(self.fresh(zone, &state)?), true),
         };
         let mut changes = changes(&zone);
         changes.retain(|(key, set)| zone.record(key) != *set);
@@ -100,10 +110,23 @@ impl LocalProvider {
         Ok(())
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self, zone: &DnsName, state: &State) -> Result<Zone, FieldError> {
+        let serial = state.gone.get(zone).map_or(self.seconds(), |before| self.serial_after(*before));
+        Zone::new(zone.clone(), &state.servers, serial, self.timers)
+    }
+
     fn serial_after(&self, before: u32) -> u32 {
-        // Serials count modulo 2^32, as RFC 1982 wants.
+        next_serial(before, self.seconds())
+    }
+
+    /// The clock modulo 2^32, for that is how serials count.
+    fn seconds(&self) -> u32 {
         let seconds = (self.clock)() & u64::from(u32::MAX);
-        next_serial(before, u32::try_from(seconds).unwrap_or_default())
+        u32::try_from(seconds).unwrap_or_default()
     }
 }
 
@@ -111,6 +134,12 @@ impl LocalProvider {
 impl DnsProvider for LocalProvider {
     fn limits(&self) -> Limits {
         Limits { lines: Line::ALL.into(), ttl_floor: 1, shared: false }
+    }
+
+    fn resume(&self, zone: &DnsName, last: FoundZone) {
+        if let Err(error) = self.seed(zone, &last) {
+            tracing::warn!(zone = %zone, error = %error, "what stood before the start is not served yet");
+        }
     }
 
     async fn list(&self, zone: &DnsName) -> Result<FoundZone, ProviderError> {
@@ -233,5 +262,8 @@ mod tests {
         world.provider.retain_zones(&[zone].into()).unwrap();
         assert!(world.zones.load().get(&other).is_none());
         assert_eq!(world.serial(), 1_001, "the zone that stays is left alone");
+        world.provider.retain_zones(&BTreeSet::new()).unwrap();
+        world.provider.retain_zones(&[name("example.com")].into()).unwrap();
+        assert_eq!(world.serial(), 1_002, "a zone that comes back goes on from its last serial");
     }
 }

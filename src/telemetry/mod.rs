@@ -1,3 +1,5 @@
 //! Logs and metrics.
 
 pub mod dns;
+pub mod chain;
+pub mod tracing;

@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::{MAX_DEPTH, PatchError, deeper_than};
+use super::PatchError;
+use crate::controlplane::schema::node::{MAX_NESTING, deeper_than};
 
 /// As on the real server.
 const MOST_OPERATIONS: usize = 10_000;
@@ -43,18 +44,17 @@ fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         "add" => add(target, &tokens, value(), path),
         "remove" => remove(target, &tokens, path).map(drop),
         "replace" => {
-            let slot = find(target, &tokens).ok_or_else(|| missing("replace", path))?;
             bounded(&tokens, &value())?;
-            *slot = value();
-            Ok(())
+            find(target, &tokens).map(|slot| *slot = value()).ok_or_else(|| missing("replace", path))
         }
         "move" => {
             let from = text("from")?;
-            if path.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
-                return Err(invalid("a value cannot be moved into itself"));
+            match path.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
+                true => Err(invalid("a value cannot be moved into itself")),
+                false => {
+                    remove(target, &parse(from)?, from).and_then(|moved| add(target, &tokens, moved, path))
+                }
             }
-            let moved = remove(target, &parse(from)?, from)?;
-            add(target, &tokens, moved, path)
         }
         "copy" => {
             let from = text("from")?;
@@ -67,10 +67,7 @@ fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         }
         "test" => {
             let found = find(target, &tokens).map_or(Value::Null, |found| found.clone());
-            match equal(&found, &value()) {
-                true => Ok(()),
-                false => Err(PatchError::TestFailed(path.to_owned())),
-            }
+            equal(&found, &value()).then_some(()).ok_or_else(|| PatchError::TestFailed(path.to_owned()))
         }
         other => Err(PatchError::Invalid(format!("unexpected kind: {other}"))),
     }
@@ -85,7 +82,7 @@ fn parse(pointer: &str) -> Result<Vec<String>, PatchError> {
     };
     let tokens: Vec<String> =
         rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
-    match MAX_DEPTH < tokens.len() {
+    match MAX_NESTING < tokens.len() {
         true => Err(invalid("the path is too deep")),
         false => Ok(tokens),
     }
@@ -156,7 +153,7 @@ fn digits(token: &str) -> Option<usize> {
 }
 
 fn bounded(tokens: &[String], value: &Value) -> Result<(), PatchError> {
-    match deeper_than(value, MAX_DEPTH.saturating_sub(tokens.len())) {
+    match deeper_than(value, MAX_NESTING.saturating_sub(tokens.len())) {
         true => Err(invalid("the result would be nested too deeply")),
         false => Ok(()),
     }

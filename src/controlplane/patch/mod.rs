@@ -12,9 +12,6 @@ use thiserror::Error;
 
 use super::schema::TypeInfo;
 
-/// Depth that no patched document may exceed: a reader that recurses must survive it.
-const MAX_DEPTH: usize = 200;
-
 /// Why a patch was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PatchError {
@@ -45,15 +42,6 @@ pub fn merge_patch(target: &mut Value, patch: &Value) {
 /// A directive that is malformed, or a list entry without its key; `target` must then be thrown away.
 pub fn strategic_merge(info: &TypeInfo, target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     strategic::apply(info.shape(), target, patch)
-}
-
-/// Whether the value is nested deeper than `most`; stops looking there.
-fn deeper_than(value: &Value, most: usize) -> bool {
-    match value {
-        Value::Array(items) => most == 0 || items.iter().any(|item| deeper_than(item, most - 1)),
-        Value::Object(map) => most == 0 || map.values().any(|item| deeper_than(item, most - 1)),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use super::checks::Checks;
 /// Depth at which every walk over schemas and objects stops; deeper input is refused elsewhere.
 pub(crate) const MAX_DEPTH: usize = 128;
 
+/// Depth that no stored object may exceed: JSON readers stop at 128, and lists and watch events wrap objects.
+pub(crate) const MAX_NESTING: usize = 100;
+
 /// The declared JSON type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Kind {
@@ -160,6 +163,15 @@ pub(crate) fn compile(text: &str) -> Result<Regex, regex::Error> {
 /// Whether a boolean keyword is set.
 pub(crate) fn flag(schema: &Value, key: &str) -> bool {
     schema.get(key).and_then(Value::as_bool) == Some(true)
+}
+
+/// Whether the value is nested deeper than `most`; stops looking there.
+pub(crate) fn deeper_than(value: &Value, most: usize) -> bool {
+    match value {
+        Value::Array(items) => most == 0 || items.iter().any(|item| deeper_than(item, most - 1)),
+        Value::Object(map) => most == 0 || map.values().any(|item| deeper_than(item, most - 1)),
+        _ => false,
+    }
 }
 
 /// `child` below `parent` as Kubernetes prints paths.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::api::vocab::{Family, Line};
 use crate::domain::names::{DnsName, FieldError};
 use crate::domain::records::{RecordKey, RecordSet};
+use crate::domain::zone::key::sort_key;
 
 /// Seconds that the NS set may be kept.
 pub const NS_TTL: u32 = 3600;
@@ -185,14 +186,12 @@ impl Zone {
     }
 
     fn edit(&mut self, name: &DnsName, change: impl FnOnce(&mut Node)) {
-        let key = sort_key(name.as_str());
-        let mut node =
-            self.nodes.get(key.as_str()).map_or_else(|| Node::empty(name.clone()), |node| (**node).clone());
-        change(&mut node);
+        let key: Arc<str> = sort_key(name.as_str()).into();
+        let node = self.nodes.entry(Arc::clone(&key)).or_insert_with(|| Arc::new(Node::empty(name.clone())));
+        let node = Arc::make_mut(node);
+        change(node);
         if node.sets.is_empty() && node.host.is_empty() {
-            self.nodes.remove(key.as_str());
-        } else {
-            self.nodes.insert(key.into(), Arc::new(node));
+            self.nodes.remove(&key);
         }
     }
 }
@@ -203,19 +202,6 @@ impl Node {
         let empty = || RecordSet { values: BTreeSet::new(), ttl: HOST_TTL };
         self.host.entry(family).or_insert_with(empty).values.insert(address);
     }
-}
-
-/// The labels backwards with a space between, which sorts before every character of a label: a name's descendants
-/// stand right after it, and the name that shares most labels with another is its neighbour.
-pub(super) fn sort_key(name: &str) -> String {
-    let mut key = String::with_capacity(name.len());
-    for label in name.rsplit('.') {
-        if !key.is_empty() {
-            key.push(' ');
-        }
-        key.push_str(label);
-    }
-    key
 }
 
 /// The serial after `before`: the time where that is ahead, so that it rises across restarts, else one more
