@@ -4,6 +4,8 @@
 pub mod connect;
 pub mod crd;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod node;
 pub mod output;
 pub mod plan;

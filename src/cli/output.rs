@@ -155,32 +155,9 @@ fn table<'a>(head: &[&str], rows: impl Iterator<Item = &'a [Text]>, terminal: bo
 }
 
 #[cfg(test)]
-pub mod tests {
-    use std::sync::{Arc, Mutex};
-
+mod tests {
     use super::*;
-
-    /// A writer whose text can be read afterwards.
-    #[derive(Clone, Default)]
-    pub struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Page {
-        /// What was written.
-        pub fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::cli::fixtures::Page;
 
     #[test]
     fn columns_are_aligned_by_width_and_not_by_octets() {

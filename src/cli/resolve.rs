@@ -249,8 +249,8 @@ async fn sources(args: &ResolveArgs, ctx: &Ctx<'_>) -> Result<Vec<(String, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::fixtures::Page;
     use crate::cli::output::Format;
-    use crate::cli::output::tests::Page;
 
     fn row(line: &'static str, family: &'static str, values: &[&str]) -> Row {
         Row {

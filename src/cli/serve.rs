@@ -8,8 +8,11 @@ use clap::Args;
 use crate::assembly;
 use crate::cli::connect::Access;
 use crate::cli::error::CliError;
-use crate::config::{DEFAULT_API, DEFAULT_DNS, DEFAULT_OPS, DEFAULT_PLANE, Flags, PlaneFlags, Settings};
+use crate::config::{
+    DEFAULT_API, DEFAULT_DNS, DEFAULT_OPS, DEFAULT_PLANE, Flags, LogFormat, PlaneFlags, Settings,
+};
 use crate::domain::names::FieldError;
+use crate::telemetry::tracing;
 
 /// Flags of `standalone`.
 #[derive(Debug, Args)]
@@ -244,13 +247,21 @@ impl ServerArgs {
 
 /// Runs a node with its plane inside, until it is told to stop.
 pub async fn standalone(args: StandaloneArgs, access: &Access) -> Result<ExitCode, CliError> {
-    assembly::standalone(standalone_settings(args, access.data_dir())?).await?;
-    Ok(ExitCode::SUCCESS)
+    operate(standalone_settings(args, access.data_dir())?).await
 }
 
 /// Runs a node with a cluster, until it is told to stop.
 pub async fn run(args: RunArgs, access: &Access) -> Result<ExitCode, CliError> {
-    assembly::run(Settings::in_cluster(args.server.flags(host_name()), access.cluster())?).await?;
+    operate(Settings::in_cluster(args.server.flags(host_name()), access.cluster())?).await
+}
+
+async fn operate(settings: Settings) -> Result<ExitCode, CliError> {
+    let format = match settings.log.format {
+        LogFormat::Text => tracing::Format::Text,
+        LogFormat::Json => tracing::Format::Json,
+    };
+    let log = tracing::init(format, &settings.log.filter).map_err(anyhow::Error::from)?;
+    assembly::operate(settings, log).await?;
     Ok(ExitCode::SUCCESS)
 }
 

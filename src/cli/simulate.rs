@@ -167,9 +167,8 @@ fn write(rows: &[Row], only_changed: bool, out: &mut Out, lang: Lang) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::fixtures::{Page, world};
     use crate::cli::output::Format;
-    use crate::cli::output::tests::Page;
-    use crate::cli::plan::tests::world;
 
     fn args(lose: &[&str], drain: &[&str], back: &[&str]) -> SimulateArgs {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();

@@ -209,9 +209,8 @@ pub fn services(rows: Vec<ServiceRow>, out: &mut Out, lang: Lang) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::fixtures::{Page, world};
     use crate::cli::output::Format;
-    use crate::cli::output::tests::Page;
-    use crate::cli::plan::tests::world;
 
     #[test]
     fn nodes_and_services_are_told_in_one_line_each() {

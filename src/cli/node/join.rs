@@ -220,7 +220,7 @@ async fn namespace(plane: &Plane, params: &PostParams) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::plan::tests::world;
+    use crate::cli::fixtures::world;
 
     fn basic(code: &str, mode: &str) -> CocoaBasic {
         let node = NodeInfo {
