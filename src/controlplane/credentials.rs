@@ -13,7 +13,8 @@ use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::{
@@ -91,8 +92,8 @@ impl Credentials {
         let failed = |source| CredentialsError::File { file: file.clone(), source };
         let kept = match std::fs::read(&file).map(Zeroizing::new) {
             Ok(text) => {
-                let kept: Kept =
-                    serde_json::from_slice(&text).map_err(|_| CredentialsError::Damaged { file: file.clone() })?;
+                let kept: Kept = serde_json::from_slice(&text)
+                    .map_err(|_| CredentialsError::Damaged { file: file.clone() })?;
                 if now.as_second() + AUTHORITY_SPARE_DAYS * 86_400 < kept.expires {
                     return from_kept(kept, &file);
                 }
@@ -176,9 +177,10 @@ impl ResolvesServerCert for Rotating {
 
 /// Names that every server certificate carries.
 pub fn names(addr: IpAddr, extra: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut names: Vec<String> =
+        ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+            .map(str::to_owned)
+            .to_vec();
     if !addr.is_unspecified() {
         names.push(addr.to_string());
     }
@@ -208,7 +210,8 @@ fn authority_params() -> CertificateParams {
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "cocoasyncer plane");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages =
+        vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     params
 }
 
@@ -222,9 +225,9 @@ fn make(now: Timestamp, token: Option<String>) -> Result<Kept, CredentialsError>
         Some(token) => token,
         None => {
             let mut bytes = Zeroizing::new([0u8; 32]);
-            SystemRandom::new()
-                .fill(bytes.as_mut())
-                .map_err(|_| CredentialsError::Certificate("no random bytes from the operating system".to_owned()))?;
+            SystemRandom::new().fill(bytes.as_mut()).map_err(|_| {
+                CredentialsError::Certificate("no random bytes from the operating system".to_owned())
+            })?;
             bytes.iter().map(|byte| format!("{byte:02x}")).collect()
         }
     };

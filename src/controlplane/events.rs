@@ -39,7 +39,8 @@ mod tests {
 
     #[test]
     fn an_event_survives_both_conversions() {
-        let event = json!({"involvedObject": {"name": "a"}, "message": "m", "count": 3, "reason": "r", "series": {}});
+        let event =
+            json!({"involvedObject": {"name": "a"}, "message": "m", "count": 3, "reason": "r", "series": {}});
         let mut other = event.clone();
         from_core(&mut other);
         assert_eq!(other["note"], "m");

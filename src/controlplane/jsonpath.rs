@@ -142,10 +142,7 @@ fn bracket(inner: &str) -> Option<Step> {
 }
 
 fn unquote(text: &str) -> Option<String> {
-    ['\'', '"']
-        .into_iter()
-        .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))
-        .map(str::to_owned)
+    ['\'', '"'].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote)).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -3,7 +3,11 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{cause::Cause, names::invalid, registry::{Origin, Resource}};
+use super::{
+    cause::Cause,
+    names::invalid,
+    registry::{Origin, Resource},
+};
 
 /// Namespaces that are there from the start and cannot be deleted.
 pub const STANDING: &[&str] = &["default", "kube-system", "kube-public"];
@@ -150,9 +154,11 @@ fn sealed(old: Option<&Value>, new: &Value, paths: &[&str]) -> Vec<Cause> {
 }
 
 fn base64_map(field: &str, map: &Value) -> Vec<Cause> {
-    let bad = map.as_object().into_iter().flatten().filter(|(_, value)| {
-        value.as_str().is_none_or(|text| STANDARD.decode(text).is_err())
-    });
+    let bad = map
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| value.as_str().is_none_or(|text| STANDARD.decode(text).is_err()));
     bad.map(|(key, _)| Cause {
         field: format!("{field}.{key}"),
         reason: "FieldValueInvalid",
@@ -198,7 +204,8 @@ mod tests {
 
     #[test]
     fn plain_secret_text_is_encoded_and_never_stored_plain() {
-        let (secret, causes) = prepared("secrets", None, json!({"data": {"a": "eA=="}, "stringData": {"b": "y"}}));
+        let (secret, causes) =
+            prepared("secrets", None, json!({"data": {"a": "eA=="}, "stringData": {"b": "y"}}));
         assert!(causes.is_empty());
         assert_eq!(secret, json!({"data": {"a": "eA==", "b": "eQ=="}, "type": "Opaque"}));
     }

@@ -33,7 +33,8 @@ pub fn name(rule: NameRule, name: &str) -> Option<String> {
 
 /// A lowercase RFC 1123 subdomain.
 pub fn subdomain(text: &str) -> Option<String> {
-    let fits = text.len() <= 253 && !text.is_empty() && text.split('.').all(|part| dns_label(part, usize::MAX));
+    let fits =
+        text.len() <= 253 && !text.is_empty() && text.split('.').all(|part| dns_label(part, usize::MAX));
     (!fits).then(|| {
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
          start and end with an alphanumeric character (e.g. 'example.com'), at most 253 characters"
@@ -183,7 +184,11 @@ pub fn invalid(field: &str, value: &str, why: &str) -> Cause {
 }
 
 fn wrong_type(field: &str, why: &str) -> Cause {
-    Cause { field: field.to_owned(), reason: "FieldValueTypeInvalid", message: format!("Invalid type: {why}") }
+    Cause {
+        field: field.to_owned(),
+        reason: "FieldValueTypeInvalid",
+        message: format!("Invalid type: {why}"),
+    }
 }
 
 fn dns_label(text: &str, max: usize) -> bool {

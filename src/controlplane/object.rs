@@ -60,7 +60,9 @@ pub fn begin(rules: Rules, object: &mut Value, uid: &str, now: &str) {
         map.remove("status");
     }
     let metadata = metadata_mut(object);
-    for field in ["selfLink", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+    for field in
+        ["selfLink", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
+    {
         metadata.remove(field);
     }
     metadata.retain(|_, value| !value.is_null());
@@ -106,7 +108,8 @@ pub fn carry_over(rules: Rules, part: Part, old: &Value, new: &mut Value) -> Vec
     let metadata = metadata_mut(new);
     metadata.remove("selfLink");
     metadata.retain(|_, value| !value.is_null());
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace"] {
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace"]
+    {
         match (before.get(field), metadata.get(field)) {
             (Some(kept), None) => {
                 metadata.insert(field.to_owned(), kept.clone());
@@ -131,8 +134,13 @@ pub fn carry_over(rules: Rules, part: Part, old: &Value, new: &mut Value) -> Vec
 
 fn new_finalizers(before: &Value, metadata: &Map<String, Value>) -> Option<Cause> {
     let had: Vec<&str> = texts(&before["finalizers"]);
-    let added: Vec<&str> =
-        metadata.get("finalizers").map(texts).unwrap_or_default().into_iter().filter(|one| !had.contains(one)).collect();
+    let added: Vec<&str> = metadata
+        .get("finalizers")
+        .map(texts)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|one| !had.contains(one))
+        .collect();
     (!added.is_empty()).then(|| Cause {
         field: "metadata.finalizers".to_owned(),
         reason: "FieldValueForbidden",
@@ -166,7 +174,8 @@ pub fn same(old: &Value, new: &Value) -> bool {
         let mut object = object.clone();
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("resourceVersion");
-            for entry in metadata.get_mut("managedFields").and_then(Value::as_array_mut).into_iter().flatten() {
+            for entry in metadata.get_mut("managedFields").and_then(Value::as_array_mut).into_iter().flatten()
+            {
                 if let Some(entry) = entry.as_object_mut() {
                     entry.remove("time");
                 }
@@ -285,9 +294,11 @@ mod tests {
     #[test]
     fn generation_counts_changes_of_the_wanted_state_only() {
         let old = stored();
-        for (path, value, expected) in
-            [("/spec/size", json!(2), 2), ("/status/ready", json!(false), 1), ("/metadata/name", json!("b"), 1)]
-        {
+        for (path, value, expected) in [
+            ("/spec/size", json!(2), 2),
+            ("/status/ready", json!(false), 1),
+            ("/metadata/name", json!("b"), 1),
+        ] {
             let mut new = old.clone();
             *new.pointer_mut(path).unwrap() = value;
             bump_generation(CUSTOM, &old, &mut new);
@@ -309,8 +320,10 @@ mod tests {
 
     #[test]
     fn a_write_that_differs_only_in_version_and_manager_times_is_no_write() {
-        let old = json!({"metadata": {"resourceVersion": "1", "managedFields": [{"manager": "a", "time": "x"}]}});
-        let mut new = json!({"metadata": {"resourceVersion": "2", "managedFields": [{"manager": "a", "time": "y"}]}});
+        let old =
+            json!({"metadata": {"resourceVersion": "1", "managedFields": [{"manager": "a", "time": "x"}]}});
+        let mut new =
+            json!({"metadata": {"resourceVersion": "2", "managedFields": [{"manager": "a", "time": "y"}]}});
         assert!(same(&old, &new));
         new["metadata"]["managedFields"][0]["manager"] = json!("b");
         assert!(!same(&old, &new));
@@ -338,7 +351,8 @@ mod tests {
     #[test]
     fn propagation_becomes_a_finalizer() {
         let object = stored();
-        for (propagation, finalizer) in [(Propagation::Foreground, FOREGROUND), (Propagation::Orphan, ORPHAN)] {
+        for (propagation, finalizer) in [(Propagation::Foreground, FOREGROUND), (Propagation::Orphan, ORPHAN)]
+        {
             let Deletion::Mark(marked) = delete(&object, propagation, false, NOW) else { panic!() };
             assert_eq!(marked["metadata"]["finalizers"], json!([finalizer]));
         }

@@ -86,7 +86,8 @@ pub enum Target {
 
 /// Reads a path.
 pub fn target(path: &str) -> Target {
-    let decoded: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(|part| decode(part, false)).collect();
+    let decoded: Vec<String> =
+        path.split('/').filter(|part| !part.is_empty()).map(|part| decode(part, false)).collect();
     let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
     match parts.as_slice() {
         [] => Target::Index,
@@ -114,8 +115,7 @@ pub fn target(path: &str) -> Target {
 }
 
 fn address(group: &str, version: &str, rest: &[&str]) -> Target {
-    let mut address =
-        Address { group: group.to_owned(), version: version.to_owned(), ..Address::default() };
+    let mut address = Address { group: group.to_owned(), version: version.to_owned(), ..Address::default() };
     let owned = |text: &&str| Some((*text).to_owned());
     let (plural, name, subresource) = match rest {
         ["namespaces"] => ("namespaces", None, None),
@@ -174,7 +174,11 @@ mod tests {
     fn check(path: &str, group: &str, plural: &str, rest: [Option<&str>; 3]) {
         let Target::Resource(found) = target(path) else { panic!("{path}: {:?}", target(path)) };
         assert_eq!((found.group.as_str(), found.plural.as_str()), (group, plural), "{path}");
-        assert_eq!([found.namespace.as_deref(), found.name.as_deref(), found.subresource.as_deref()], rest, "{path}");
+        assert_eq!(
+            [found.namespace.as_deref(), found.name.as_deref(), found.subresource.as_deref()],
+            rest,
+            "{path}"
+        );
     }
 
     #[test]
@@ -187,7 +191,12 @@ mod tests {
         check("/api/v1/namespaces/a/pods/b/status", "", "pods", [Some("a"), Some("b"), Some("status")]);
         check("/api/v1/pods", "", "pods", [None, None, None]);
         check("/apis/a.b/v1/xs/n/status", "a.b", "xs", [None, Some("n"), Some("status")]);
-        check("/apis/rbac/v1/clusterroles/system%3Anode", "rbac", "clusterroles", [None, Some("system:node"), None]);
+        check(
+            "/apis/rbac/v1/clusterroles/system%3Anode",
+            "rbac",
+            "clusterroles",
+            [None, Some("system:node"), None],
+        );
     }
 
     #[test]

@@ -37,8 +37,14 @@ impl Accept {
     /// The first form in `headers` that we can send.
     pub fn read(headers: &HeaderMap) -> Result<Accept, Refusal> {
         let plain = Accept { shape: Shape::Plain, yaml: false };
-        let texts: Vec<&str> = headers.get_all(http::header::ACCEPT).iter().filter_map(|one| one.to_str().ok()).collect();
-        let mut ranges = texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|one| !one.is_empty()).peekable();
+        let texts: Vec<&str> =
+            headers.get_all(http::header::ACCEPT).iter().filter_map(|one| one.to_str().ok()).collect();
+        let mut ranges = texts
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+            .peekable();
         if ranges.peek().is_none() {
             return Ok(plain);
         }
@@ -189,7 +195,10 @@ mod tests {
                 "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
                 Some((Shape::Table, false)),
             ),
-            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some((Shape::Partial, false))),
+            (
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+                Some((Shape::Partial, false)),
+            ),
             ("application/yaml", Some((Shape::Plain, true))),
             ("*/*", Some((Shape::Plain, false))),
             ("application/vnd.kubernetes.protobuf", None),

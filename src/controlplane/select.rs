@@ -24,7 +24,11 @@ pub struct Selector {
 
 impl Selector {
     /// Reads both selectors. `allowed` are the field paths that may be asked for besides name and namespace.
-    pub fn parse(labels: Option<&str>, fields: Option<&str>, allowed: &[String]) -> Result<Selector, Refusal> {
+    pub fn parse(
+        labels: Option<&str>,
+        fields: Option<&str>,
+        allowed: &[String],
+    ) -> Result<Selector, Refusal> {
         Ok(Selector {
             labels: labels.map_or(Ok(Vec::new()), parse_labels)?,
             fields: fields.map_or(Ok(Vec::new()), |text| parse_fields(text, allowed))?,
@@ -57,7 +61,9 @@ impl Requirement {
         let number = |key: &str| value(key).and_then(|text| text.parse::<i64>().ok());
         match self {
             Requirement::In(key, set) => value(key).is_some_and(|found| set.iter().any(|one| one == found)),
-            Requirement::NotIn(key, set) => !value(key).is_some_and(|found| set.iter().any(|one| one == found)),
+            Requirement::NotIn(key, set) => {
+                !value(key).is_some_and(|found| set.iter().any(|one| one == found))
+            }
             Requirement::Exists(key) => value(key).is_some(),
             Requirement::Absent(key) => value(key).is_none(),
             Requirement::Greater(key, bound) => number(key).is_some_and(|found| *bound < found),
@@ -87,7 +93,12 @@ fn requirement(part: &str) -> Option<Requirement> {
         return key_of(key).map(Requirement::Absent);
     }
     if let Some((head, set)) = part.split_once('(') {
-        let set = set.trim().strip_suffix(')')?.split(',').map(|one| value_of(one.trim())).collect::<Option<_>>()?;
+        let set = set
+            .trim()
+            .strip_suffix(')')?
+            .split(',')
+            .map(|one| value_of(one.trim()))
+            .collect::<Option<_>>()?;
         let (key, operator) = head.trim().rsplit_once(char::is_whitespace)?;
         let key = key_of(key.trim())?;
         return match operator {
@@ -145,7 +156,8 @@ fn parse_fields(text: &str, allowed: &[String]) -> Result<Vec<(Vec<String>, bool
         } else if let Some((path, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
             (path, true, value)
         } else {
-            let message = format!("invalid field selector \"{text}\": cannot read \"{part}\"; write path=value");
+            let message =
+                format!("invalid field selector \"{text}\": cannot read \"{part}\"; write path=value");
             return Err(Refusal::bad_request(message));
         };
         let path = path.trim().trim_start_matches('.');

@@ -19,7 +19,9 @@ use tower::Service;
 use zeroize::Zeroizing;
 
 use super::{
-    credentials::{Credentials, CredentialsError, Rotating, SERVER_SPARE_DAYS, ServerCertificate, names, write_private},
+    credentials::{
+        Credentials, CredentialsError, Rotating, SERVER_SPARE_DAYS, ServerCertificate, names, write_private,
+    },
     engine::Engine,
     service::{ApiService, Identity},
 };

@@ -70,7 +70,11 @@ impl Refusal {
 
     /// 405.
     pub fn method_not_allowed() -> Refusal {
-        Refusal::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        Refusal::new(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
     }
 
     /// 406.
@@ -86,7 +90,11 @@ impl Refusal {
 
     /// 413.
     pub fn too_large(limit: usize) -> Refusal {
-        Refusal::new(413, "RequestEntityTooLarge", format!("the body is larger than the limit of {limit} bytes"))
+        Refusal::new(
+            413,
+            "RequestEntityTooLarge",
+            format!("the body is larger than the limit of {limit} bytes"),
+        )
     }
 
     /// 409 of a create.
@@ -112,7 +120,13 @@ impl Refusal {
     pub fn invalid(subject: Subject, causes: Vec<Cause>) -> Refusal {
         let mut parts: Vec<String> = causes
             .iter()
-            .map(|cause| if cause.field.is_empty() { cause.message.clone() } else { format!("{}: {}", cause.field, cause.message) })
+            .map(|cause| {
+                if cause.field.is_empty() {
+                    cause.message.clone()
+                } else {
+                    format!("{}: {}", cause.field, cause.message)
+                }
+            })
             .collect();
         parts.dedup();
         let joined = if parts.len() == 1 { parts.remove(0) } else { format!("[{}]", parts.join(", ")) };
@@ -150,9 +164,12 @@ impl Refusal {
     pub fn document(&self) -> Value {
         let mut details = Map::new();
         let subject = &self.subject;
-        for (key, value) in
-            [("group", &subject.group), ("kind", &subject.kind), ("name", &subject.name), ("uid", &subject.uid)]
-        {
+        for (key, value) in [
+            ("group", &subject.group),
+            ("kind", &subject.kind),
+            ("name", &subject.name),
+            ("uid", &subject.uid),
+        ] {
             if !value.is_empty() {
                 details.insert(key.to_owned(), json!(value));
             }

@@ -1,11 +1,7 @@
 //! Watches: what there is, if asked for, then the log from a revision on, then what comes. A watcher reads the shared
 //! log at its own pace; one that falls out of it is told so with 410 and never misses a change silently.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use futures::Stream;
@@ -74,10 +70,16 @@ impl WatchRequest {
         let bookmarks = query.flag("allowWatchBookmarks");
         let start = match (initial, matching) {
             (None, Some(_)) => {
-                return Err(forbidden("resourceVersionMatch", "is forbidden for watch unless sendInitialEvents is provided"));
+                return Err(forbidden(
+                    "resourceVersionMatch",
+                    "is forbidden for watch unless sendInitialEvents is provided",
+                ));
             }
             (Some(_), Some("NotOlderThan")) if initial == Some(true) && !bookmarks => {
-                return Err(forbidden("allowWatchBookmarks", "sendInitialEvents needs allowWatchBookmarks=true"));
+                return Err(forbidden(
+                    "allowWatchBookmarks",
+                    "sendInitialEvents needs allowWatchBookmarks=true",
+                ));
             }
             (Some(true), Some("NotOlderThan")) => Start::StateAndMark(version.unwrap_or(0)),
             (Some(false), Some("NotOlderThan")) | (None, None) => match (initial, version) {
@@ -90,7 +92,8 @@ impl WatchRequest {
                 return Err(forbidden("resourceVersionMatch", why));
             }
         };
-        let timeout = query.get("timeoutSeconds").and_then(|text| text.parse().ok()).filter(|seconds| *seconds != 0);
+        let timeout =
+            query.get("timeoutSeconds").and_then(|text| text.parse().ok()).filter(|seconds| *seconds != 0);
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         Ok(WatchRequest { namespace, selector, render, start, bookmarks, timeout })
     }
@@ -100,7 +103,9 @@ impl WatchRequest {
 pub fn parse_version(query: &Query) -> Result<Option<u64>, Refusal> {
     query.get("resourceVersion").map_or(Ok(None), |text| {
         text.parse().map(Some).map_err(|_| {
-            Refusal::bad_request(format!("invalid resource version \"{text}\": must be a number that the server gave"))
+            Refusal::bad_request(format!(
+                "invalid resource version \"{text}\": must be a number that the server gave"
+            ))
         })
     })
 }
@@ -199,7 +204,8 @@ impl Watch {
             if self.replay_state() || self.replay_log() {
                 continue;
             }
-            let until = if self.request.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
+            let until =
+                if self.request.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
             let stop = self.engine.stop.clone();
             tokio::select! {
                 changed = self.wake.changed() => self.ended |= changed.is_err(),
@@ -262,7 +268,8 @@ impl Watch {
     fn translate(&self, entry: &Entry, out: &mut Vec<u8>) {
         let render = &self.request.render;
         let selector = &self.request.selector;
-        let wanted = |stored: &Stored| selector.is_empty() || selector.matches(&render.resource.present(stored));
+        let wanted =
+            |stored: &Stored| selector.is_empty() || selector.matches(&render.resource.present(stored));
         let now = || wanted(&entry.stored());
         let before = || entry.previous.as_ref().is_some_and(&wanted);
         match entry.change {
@@ -291,7 +298,8 @@ impl Watch {
     }
 
     fn bookmark(&mut self, revision: u64, initial_end: bool) {
-        let event = json!({"type": "BOOKMARK", "object": self.request.render.bookmark(revision, initial_end)});
+        let event =
+            json!({"type": "BOOKMARK", "object": self.request.render.bookmark(revision, initial_end)});
         self.queue.push_back(line(&event));
     }
 }

@@ -37,7 +37,8 @@ impl Engine {
             if call.resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
                 hold_definition(&mut subject);
             }
-            let held = is_namespace && old["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+            let held =
+                is_namespace && old["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
             let propagation = options.propagation.unwrap_or(Propagation::Background);
             if options.propagation == Some(Propagation::Background) {
                 // Said explicitly, it takes back an earlier wish.
@@ -103,14 +104,24 @@ fn hold_definition(definition: &mut Value) {
         return;
     }
     let metadata = object::metadata_mut(definition);
-    let mut finalizers = metadata.get("finalizers").map(|list| list.as_array().cloned().unwrap_or_default()).unwrap_or_default();
+    let mut finalizers = metadata
+        .get("finalizers")
+        .map(|list| list.as_array().cloned().unwrap_or_default())
+        .unwrap_or_default();
     if !finalizers.iter().any(|one| one == crd::CLEANUP) {
         finalizers.push(json!(crd::CLEANUP));
     }
     metadata.insert("finalizers".to_owned(), json!(finalizers));
     let now = now_text();
     let message = "CustomResource deletion is in progress";
-    crd::set_condition(&mut definition["status"], "Terminating", true, "InstanceDeletionInProgress", message, &now);
+    crd::set_condition(
+        &mut definition["status"],
+        "Terminating",
+        true,
+        "InstanceDeletionInProgress",
+        message,
+        &now,
+    );
 }
 
 fn preconditions(call: &Call, object: &Value, options: &DeleteOptions) -> Result<(), Refusal> {

@@ -49,7 +49,12 @@ pub struct Page {
 
 impl Engine {
     /// Lists objects of a resource.
-    pub fn list(&self, resource: &Resource, namespace: Option<&str>, request: &ListRequest) -> Result<Page, Refusal> {
+    pub fn list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        request: &ListRequest,
+    ) -> Result<Page, Refusal> {
         let prefix = resource.prefix(namespace);
         let (at, after) = match &request.cursor {
             Some(cursor) => {
@@ -59,7 +64,9 @@ impl Engine {
             None => (request.at, None),
         };
         let limit = request.limit.unwrap_or(usize::MAX);
-        let wanted = |stored: &Stored| request.selector.is_empty() || request.selector.matches(&resource.present(stored));
+        let wanted = |stored: &Stored| {
+            request.selector.is_empty() || request.selector.matches(&resource.present(stored))
+        };
         let mut rows = self.rows(&prefix, after.as_deref(), at, &request.selector, limit)?;
         let mut items = Vec::new();
         let mut last = None;

@@ -2,6 +2,7 @@
 //! write is decided on one version of the object and happens only if that version still stands; if it does not, it
 //! is decided again, so a patch without a version never fails because others write too.
 
+mod checks;
 mod delete;
 pub mod list;
 mod write;
@@ -94,7 +95,12 @@ impl Engine {
     }
 
     /// The object, if there is one.
-    pub fn find(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Result<Option<Stored>, Refusal> {
+    pub fn find(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Stored>, Refusal> {
         self.store.get(&resource.key(namespace, name)).map_err(read_refusal)
     }
 
@@ -106,7 +112,10 @@ impl Engine {
     /// A random name suffix, from letters and digits that make no words.
     pub fn suffix(&self) -> String {
         const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-        self.random_bytes::<5>().iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
+        self.random_bytes::<5>()
+            .iter()
+            .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
+            .collect()
     }
 
     /// A random uid (UUID version 4).
@@ -189,7 +198,9 @@ pub fn read_refusal(error: ReadError) -> Refusal {
             compacted.oldest
         )),
         ReadError::Future { asked, current } => Refusal::future_version(asked, current),
-        ReadError::Failed(why) => Refusal { retry_after: Some(1), ..Refusal::new(503, "ServiceUnavailable", why) },
+        ReadError::Failed(why) => {
+            Refusal { retry_after: Some(1), ..Refusal::new(503, "ServiceUnavailable", why) }
+        }
     }
 }
 

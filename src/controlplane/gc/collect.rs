@@ -28,7 +28,8 @@ impl Collector {
     /// Deletes an object none of whose owners is left; drops references to owners that are gone.
     pub(super) async fn dependent(&self, key: &str) -> Result<(), Refusal> {
         let Some((call, object)) = self.call(key) else { return Ok(()) };
-        let owners: Vec<&Value> = object["metadata"]["ownerReferences"].as_array().into_iter().flatten().collect();
+        let owners: Vec<&Value> =
+            object["metadata"]["ownerReferences"].as_array().into_iter().flatten().collect();
         let mut lost = Vec::new();
         let (mut solid, mut waiting) = (false, false);
         for owner in &owners {
@@ -78,7 +79,8 @@ impl Collector {
         let dependents = self.index.dependents(&uid);
         if finalizers.contains(&object::ORPHAN) {
             let lost = [uid];
-            let calls: Vec<Call> = dependents.iter().filter_map(|key| self.call(key)).map(|(call, _)| call).collect();
+            let calls: Vec<Call> =
+                dependents.iter().filter_map(|key| self.call(key)).map(|(call, _)| call).collect();
             let mut work = stream::FuturesUnordered::new();
             for call in &calls {
                 work.push(self.disown(call, &lost).boxed());
@@ -120,8 +122,10 @@ impl Collector {
         let call = Call { part: Part::Finalize, ..Call::internal(namespaces, None, name) };
         let finalize = self.engine.modify(&call, false, |live| {
             let mut next = live.clone();
-            let kept: Vec<&str> =
-                object::texts(&live["spec"]["finalizers"]).into_iter().filter(|one| *one != "kubernetes").collect();
+            let kept: Vec<&str> = object::texts(&live["spec"]["finalizers"])
+                .into_iter()
+                .filter(|one| *one != "kubernetes")
+                .collect();
             next["spec"]["finalizers"] = json!(kept);
             Ok(next)
         });
@@ -137,8 +141,11 @@ impl Collector {
             return Ok(());
         }
         let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let prefix =
-            format!("{}/{}/", part(&definition["spec"]["group"]), part(&definition["spec"]["names"]["plural"]));
+        let prefix = format!(
+            "{}/{}/",
+            part(&definition["spec"]["group"]),
+            part(&definition["spec"]["names"]["plural"])
+        );
         // A definition whose names were never accepted owns no objects, whoever has those names does.
         if crd::established(&definition) && self.empty(&prefix).await? != 0 {
             return Ok(());
@@ -199,7 +206,9 @@ impl Collector {
             return Ok(Owner::Solid);
         };
         let namespace = if resource.namespaced { namespace } else { None };
-        let Some(stored) = self.engine.find(&resource, namespace, text("name"))? else { return Ok(Owner::Gone) };
+        let Some(stored) = self.engine.find(&resource, namespace, text("name"))? else {
+            return Ok(Owner::Gone);
+        };
         let object = stored.value();
         let metadata = &object["metadata"];
         if metadata["uid"] != owner["uid"] {
@@ -222,7 +231,9 @@ impl Collector {
 /// Whether `dependent` holds up the deletion of its owner `uid`.
 fn blocks(dependent: &Value, uid: &str) -> bool {
     let owners = dependent["metadata"]["ownerReferences"].as_array();
-    owners.is_some_and(|list| list.iter().any(|one| one["uid"] == uid && one["blockOwnerDeletion"] == json!(true)))
+    owners.is_some_and(|list| {
+        list.iter().any(|one| one["uid"] == uid && one["blockOwnerDeletion"] == json!(true))
+    })
 }
 
 fn gone_is_fine(outcome: Result<(), Refusal>) -> Result<(), Refusal> {

@@ -46,7 +46,8 @@ impl Facts {
             namespace: text(&metadata["namespace"]),
             owners: owners.filter_map(|owner| text(&owner["uid"])).collect(),
             deleting,
-            waits: deleting && (finalizers.contains(&object::FOREGROUND) || finalizers.contains(&object::ORPHAN)),
+            waits: deleting
+                && (finalizers.contains(&object::FOREGROUND) || finalizers.contains(&object::ORPHAN)),
             group_plural: definition.then(|| {
                 let part = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 format!("{}/{}/", part(&spec["group"]), part(&spec["names"]["plural"]))

@@ -82,7 +82,8 @@ impl Collector {
                 Err(_) => self.look_at_everything(),
                 Ok((entries, seen)) => {
                     for entry in &entries {
-                        let before = entry.previous.as_ref().is_some_and(|previous| interesting(&previous.body));
+                        let before =
+                            entry.previous.as_ref().is_some_and(|previous| interesting(&previous.body));
                         if before || interesting(&entry.body) || entry.change == Change::Removed {
                             let facts = Facts::of(&entry.stored().value());
                             self.due.extend(self.index.learn(&entry.key, entry.change, &facts));

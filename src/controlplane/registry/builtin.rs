@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Column, Origin, Resource, Scale};
-use crate::controlplane::{names::NameRule, table};
+use crate::controlplane::{cells, names::NameRule};
 
 /// Lives in namespaces.
 const NAMESPACED: u16 = 1;
@@ -19,16 +19,39 @@ const CONDITIONAL: u16 = 16;
 const REVIEW: u16 = 32;
 
 /// group, version, kind, plural, short names, flags, selectable fields
-type Row = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str], u16, &'static [&'static str]);
+type Row = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    u16,
+    &'static [&'static str],
+);
 
 const EVENT_FIELDS: &[&str] = &[
-    "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
-    "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
-    "reportingComponent", "type",
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "type",
 ];
 const NEW_EVENT_FIELDS: &[&str] = &[
-    "regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion",
-    "regarding.resourceVersion", "regarding.fieldPath", "reason", "reportingController", "type",
+    "regarding.kind",
+    "regarding.namespace",
+    "regarding.name",
+    "regarding.uid",
+    "regarding.apiVersion",
+    "regarding.resourceVersion",
+    "regarding.fieldPath",
+    "reason",
+    "reportingController",
+    "type",
 ];
 
 #[rustfmt::skip]
@@ -142,7 +165,7 @@ fn scale() -> Scale {
 }
 
 fn columns(group: &str, plural: &str) -> Vec<Column> {
-    table::builtin_columns(group, plural)
+    cells::builtin_columns(group, plural)
         .iter()
         .map(|(name, kind, priority)| Column {
             name: (*name).to_owned(),

@@ -3,6 +3,7 @@
 
 pub mod builtin;
 pub mod crd;
+pub mod faults;
 
 use std::{
     cmp::Reverse,
@@ -215,7 +216,11 @@ impl Served {
     }
 
     /// All resources of a group-version.
-    pub fn of_version<'a>(&'a self, group: &'a str, version: &'a str) -> impl Iterator<Item = &'a Arc<Resource>> {
+    pub fn of_version<'a>(
+        &'a self,
+        group: &'a str,
+        version: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Resource>> {
         self.resources.values().filter(move |one| one.group == group && one.version == version)
     }
 

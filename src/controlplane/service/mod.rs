@@ -43,7 +43,10 @@ pub struct Identity {
 impl Identity {
     /// The one user there is: whoever holds the token, and the process itself.
     pub fn admin() -> Identity {
-        Identity { name: "admin".to_owned(), groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()] }
+        Identity {
+            name: "admin".to_owned(),
+            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
+        }
     }
 }
 
@@ -80,7 +83,10 @@ impl ApiService {
         let open = matches!(target, Target::Health | Target::Version);
         let identity = match self.identity {
             Some(identity) => identity,
-            None if open => Identity { name: "system:anonymous".to_owned(), groups: vec!["system:unauthenticated".to_owned()] },
+            None if open => Identity {
+                name: "system:anonymous".to_owned(),
+                groups: vec!["system:unauthenticated".to_owned()],
+            },
             None => return refusal(&Refusal::unauthorized()),
         };
         let body = match body::collect(body).await {
@@ -148,7 +154,9 @@ impl Ask {
         match (address.subresource.as_deref(), address.name.is_some()) {
             (Some("scale"), true) if resource.scale.is_some() => self.scale(&resource, &address).await,
             (Some("status"), true) if resource.status => self.object(&resource, &address).await,
-            (Some("finalize"), true) if resource.is("", "namespaces") => self.object(&resource, &address).await,
+            (Some("finalize"), true) if resource.is("", "namespaces") => {
+                self.object(&resource, &address).await
+            }
             (Some(_), _) => Err(Refusal::no_such_path()),
             (None, true) => self.object(&resource, &address).await,
             (None, false) => self.collection(&resource, &address).await,
@@ -165,7 +173,11 @@ impl Ask {
         }
     }
 
-    async fn collection(self, resource: &Arc<Resource>, address: &Address) -> Result<Response<Body>, Refusal> {
+    async fn collection(
+        self,
+        resource: &Arc<Resource>,
+        address: &Address,
+    ) -> Result<Response<Body>, Refusal> {
         match self.method {
             Method::GET | Method::HEAD if self.query.flag("watch") => self.watch(resource, address).await,
             Method::GET | Method::HEAD => self.list(resource, address).await,

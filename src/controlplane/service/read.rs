@@ -29,10 +29,15 @@ impl Ask {
         Ok(document(StatusCode::OK, &render.value(resource.present(&stored)), accept.yaml))
     }
 
-    pub(super) async fn list(self, resource: &Arc<Resource>, address: &Address) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn list(
+        self,
+        resource: &Arc<Resource>,
+        address: &Address,
+    ) -> Result<Response<Body>, Refusal> {
         let (render, accept) = self.render(resource)?;
         let request = self.list_request(resource)?;
-        let (engine, resource, namespace) = (self.engine.clone(), resource.clone(), address.namespace.clone());
+        let (engine, resource, namespace) =
+            (self.engine.clone(), resource.clone(), address.namespace.clone());
         // A long list is milliseconds of reading; it must not hold up the runtime's other tasks.
         let body = tokio::task::spawn_blocking(move || {
             let page = engine.list(&resource, namespace.as_deref(), &request)?;
@@ -58,10 +63,19 @@ impl Ask {
             Some(Ok(limit)) => Some(limit),
             Some(Err(_)) => return Err(Refusal::bad_request("limit must be a number, zero or more")),
         };
-        Ok(ListRequest { selector: self.selector(resource)?, at: at(&self.query, cursor.is_some())?, limit, cursor })
+        Ok(ListRequest {
+            selector: self.selector(resource)?,
+            at: at(&self.query, cursor.is_some())?,
+            limit,
+            cursor,
+        })
     }
 
-    pub(super) async fn watch(self, resource: &Arc<Resource>, address: &Address) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn watch(
+        self,
+        resource: &Arc<Resource>,
+        address: &Address,
+    ) -> Result<Response<Body>, Refusal> {
         let (render, _) = self.render(resource)?;
         let selector = self.selector(resource)?;
         let request = WatchRequest::read(&self.query, address.namespace.clone(), selector, render)?;

@@ -32,7 +32,11 @@ impl Ask {
             "SelfSubjectAccessReview" => allowed("the holder of this plane's token may do everything"),
             _ => {
                 let known = review["spec"]["user"] == Value::String(self.identity.name.clone());
-                if known { allowed("the only user") } else { json!({"allowed": false, "reason": "there is no such user"}) }
+                if known {
+                    allowed("the only user")
+                } else {
+                    json!({"allowed": false, "reason": "there is no such user"})
+                }
             }
         };
         Ok(document(StatusCode::CREATED, &review, false))

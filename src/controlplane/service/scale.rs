@@ -8,15 +8,18 @@ use serde_json::{Value, json};
 
 use super::{Ask, body, document};
 use crate::controlplane::{
-    jsonpath,
-    patch,
+    jsonpath, patch,
     path::Address,
     registry::{Resource, Scale},
     status::Refusal,
 };
 
 impl Ask {
-    pub(super) async fn scale(self, resource: &Arc<Resource>, address: &Address) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn scale(
+        self,
+        resource: &Arc<Resource>,
+        address: &Address,
+    ) -> Result<Response<Body>, Refusal> {
         let Some(scale) = &resource.scale else { return Err(Refusal::no_such_path()) };
         let call = self.call(resource, address)?;
         if self.method == Method::GET {
@@ -75,5 +78,8 @@ fn view(scale: &Scale, object: &Value) -> Value {
 
 fn labels(map: &Value) -> String {
     let pairs = map.as_object().into_iter().flatten();
-    pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",")
+    pairs
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join(",")
 }

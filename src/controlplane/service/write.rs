@@ -49,7 +49,8 @@ impl Ask {
             }
             return Ok(manager.to_owned());
         }
-        let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let agent =
+            self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let program = agent.split('/').next().unwrap_or_default();
         Ok(if program.is_empty() { "unknown".to_owned() } else { program.chars().take(128).collect() })
     }
@@ -64,21 +65,33 @@ impl Ask {
         }
     }
 
-    pub(super) async fn post(self, resource: &Arc<Resource>, address: &Address) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn post(
+        self,
+        resource: &Arc<Resource>,
+        address: &Address,
+    ) -> Result<Response<Body>, Refusal> {
         let call = self.call(resource, address)?;
         let object = body::object(&self.headers, &self.body)?;
         let done = self.engine.create(&call, object).await?;
         self.done(resource, done)
     }
 
-    pub(super) async fn put(self, resource: &Arc<Resource>, address: &Address) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn put(
+        self,
+        resource: &Arc<Resource>,
+        address: &Address,
+    ) -> Result<Response<Body>, Refusal> {
         let call = self.call(resource, address)?;
         let object = body::object(&self.headers, &self.body)?;
         let done = self.engine.update(&call, object).await?;
         self.done(resource, done)
     }
 
-    pub(super) async fn patch(self, resource: &Arc<Resource>, address: &Address) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn patch(
+        self,
+        resource: &Arc<Resource>,
+        address: &Address,
+    ) -> Result<Response<Body>, Refusal> {
         let call = self.call(resource, address)?;
         let done = match body::media_type(&self.headers) {
             "application/json-patch+json" => {
@@ -101,7 +114,11 @@ impl Ask {
                 self.engine.apply(&call, object, self.query.flag("force")).await?
             }
             other => {
-                let strategic = if resource.origin == Origin::Builtin { ", application/strategic-merge-patch+json" } else { "" };
+                let strategic = if resource.origin == Origin::Builtin {
+                    ", application/strategic-merge-patch+json"
+                } else {
+                    ""
+                };
                 return Err(Refusal::unsupported_media_type(format!(
                     "the body of the request was in an unknown format - {other}; accepted media types include: \
                      application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml{strategic}"
@@ -111,7 +128,11 @@ impl Ask {
         self.done(resource, done)
     }
 
-    pub(super) async fn delete(self, resource: &Arc<Resource>, address: &Address) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn delete(
+        self,
+        resource: &Arc<Resource>,
+        address: &Address,
+    ) -> Result<Response<Body>, Refusal> {
         let mut call = self.call(resource, address)?;
         let (options, dry_run) = self.delete_options()?;
         call.dry_run |= dry_run;
@@ -138,11 +159,8 @@ impl Ask {
         for stored in &page.items {
             let object = resource.present(stored);
             let text = |field: &str| object["metadata"][field].as_str().map(str::to_owned);
-            let one = Call {
-                name: text("name").unwrap_or_default(),
-                namespace: text("namespace"),
-                ..call.clone()
-            };
+            let one =
+                Call { name: text("name").unwrap_or_default(), namespace: text("namespace"), ..call.clone() };
             match self.engine.delete(&one, &options).await {
                 Ok(done) => items.push(done.object),
                 // Gone already, which is what was asked for.
@@ -161,12 +179,16 @@ impl Ask {
     fn delete_options(&self) -> Result<(DeleteOptions, bool), Refusal> {
         let body = if self.body.is_empty() { Value::Null } else { body::object(&self.headers, &self.body)? };
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let named = self.query.get("propagationPolicy").map(str::to_owned).or_else(|| text("/propagationPolicy"));
+        let named =
+            self.query.get("propagationPolicy").map(str::to_owned).or_else(|| text("/propagationPolicy"));
         let orphan = body["orphanDependents"].as_bool();
-        let orphan = self.query.get("orphanDependents").map(|_| self.query.flag("orphanDependents")).or(orphan);
+        let orphan =
+            self.query.get("orphanDependents").map(|_| self.query.flag("orphanDependents")).or(orphan);
         let propagation = match (named.as_deref(), orphan) {
             (Some(_), Some(_)) => {
-                return Err(Refusal::bad_request("set either propagationPolicy or orphanDependents, not both"));
+                return Err(Refusal::bad_request(
+                    "set either propagationPolicy or orphanDependents, not both",
+                ));
             }
             (Some("Background"), None) => Some(Propagation::Background),
             (Some("Foreground"), None) => Some(Propagation::Foreground),

@@ -8,9 +8,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, TableDefinition, backends::InMemoryBackend,
-};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, TableDefinition, backends::InMemoryBackend};
 
 use super::codec::{self, Stored};
 
@@ -96,7 +94,9 @@ fn open_file(dir: &Path, file: &Path) -> Result<Database, StoreOpenError> {
     let length = match std::fs::metadata(file) {
         Ok(found) => Some(found.len()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(StoreOpenError::Io { file: file.to_owned(), source: redb::Error::Io(error) }),
+        Err(error) => {
+            return Err(StoreOpenError::Io { file: file.to_owned(), source: redb::Error::Io(error) });
+        }
     };
     match length {
         // redb takes an empty file for a new one, which would turn a lost store into a silent fresh start.
@@ -119,7 +119,9 @@ fn create(dir: &Path, file: &Path, builder: &Builder) -> Result<Database, StoreO
     }
     // For the owner only: it holds every Secret.
     let empty = std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&fresh);
-    let db = builder.create_file(empty.map_err(|error| io(error.into()))?).map_err(|error| refusal(dir, file, error))?;
+    let db = builder
+        .create_file(empty.map_err(|error| io(error.into()))?)
+        .map_err(|error| refusal(dir, file, error))?;
     initialise(&db).map_err(io)?;
     std::fs::rename(&fresh, file).map_err(|error| io(error.into()))?;
     std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| io(error.into()))?;
@@ -146,7 +148,9 @@ fn verify(db: &mut Database, file: &Path) -> Result<(), StoreOpenError> {
     }
     let layout = read_counter(db, LAYOUT).map_err(|error| damaged(file, &error.to_string()))?;
     match layout {
-        Some(found) if CURRENT_LAYOUT < found => return Err(StoreOpenError::Newer { file: file.to_owned(), found }),
+        Some(found) if CURRENT_LAYOUT < found => {
+            return Err(StoreOpenError::Newer { file: file.to_owned(), found });
+        }
         Some(_) => {}
         None => return Err(damaged(file, "it has no layout mark")),
     }

@@ -160,7 +160,8 @@ mod tests {
         for (i, key) in keys.iter().enumerate() {
             let revision = 11 + i as u64;
             let body = Bytes::from_static(b"{\"metadata\":{}}");
-            let entry = Entry { revision, key: (*key).to_owned(), change: Change::Created, body, previous: None };
+            let entry =
+                Entry { revision, key: (*key).to_owned(), change: Change::Created, body, previous: None };
             log.append(entry, Instant::now());
         }
         log
