@@ -165,6 +165,18 @@ impl Store {
 
     /// Objects whose key begins with `prefix` and comes after `after`, up to `limit`, in key order.
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listed, ReadError> {
+        self.list_where(prefix, after, limit, |_| true)
+    }
+
+    /// Like [`Store::list`], of the objects that `keep` wants. The others never pile up in memory, however many there
+    /// are of them.
+    pub fn list_where(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        keep: impl Fn(&Stored) -> bool,
+    ) -> Result<Listed, ReadError> {
         self.read(|db| {
             let read = db.begin_read()?;
             let revision =
@@ -182,7 +194,7 @@ impl Store {
                 if limit <= items.len() {
                     break;
                 }
-                if let Some(stored) = disk::unpack(value.value()) {
+                if let Some(stored) = disk::unpack(value.value()).filter(&keep) {
                     items.push((key.value().to_owned(), stored));
                 }
             }
