@@ -70,11 +70,6 @@ fn secret(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
 
 fn config_map(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    for (key, value) in new["data"].as_object().into_iter().flatten() {
-        if !value.is_string() {
-            causes.push(not_text(&format!("data.{key}")));
-        }
-    }
     causes.extend(keys("data", &new["data"]));
     causes.extend(keys("binaryData", &new["binaryData"]));
     causes.extend(base64_map("binaryData", &new["binaryData"]));

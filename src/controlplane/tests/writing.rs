@@ -178,6 +178,11 @@ async fn builtins_that_controllers_lean_on_behave() {
         serde_json::from_value(json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}})).unwrap();
     let made = secrets.create(&post, &secret).await.unwrap();
     assert_eq!(made.data.unwrap()["k"].0, b"v");
+    let bad = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "t"}, "data": {"k": "hunter2!"}});
+    let request = http::Request::post("/api/v1/namespaces/default/secrets").body(bad.to_string().into_bytes()).unwrap();
+    let refused = status(plane.client().request_text(request).await.unwrap_err());
+    assert_eq!(refused.code, 422);
+    assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
     let leases: Api<Lease> = Api::default_namespaced(plane.client());
     let lease: Lease =
         serde_json::from_value(json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "a"}})).unwrap();
