@@ -87,10 +87,8 @@ fn namespace(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
         new["spec"] = json!({"finalizers": ["kubernetes"]});
         new["status"] = json!({"phase": "Active"});
     } else if let Some(old) = old {
-        // Only /finalize changes them, and it runs before this with the new list in place.
-        if !new["spec"].is_object() {
-            new["spec"] = old["spec"].clone();
-        }
+        // Only /finalize changes them, and it does not come through here.
+        new["spec"] = old["spec"].clone();
     }
     Vec::new()
 }

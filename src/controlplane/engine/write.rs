@@ -264,7 +264,10 @@ impl Engine {
     }
 
     fn prepare(&self, call: &Call, old: Option<&Value>, new: &mut Value, now: &str) -> Vec<Cause> {
-        let mut causes = kinds::prepare(&call.resource, old, new);
+        let mut causes = match call.part {
+            Part::Finalize => Vec::new(),
+            Part::Main | Part::Status => kinds::prepare(&call.resource, old, new),
+        };
         if call.resource.is("apiextensions.k8s.io", "customresourcedefinitions") && call.part == Part::Main {
             faults::complete(new);
             causes.extend(faults::faults(new, old));

@@ -172,6 +172,8 @@ async fn discovery_names_every_kind_and_forgets_none_that_is_applied() {
         let (response, _) = ask(&plane, get(path, "*/*")).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
     }
+    let head = Request::head("/api/v1/namespaces").body(Body::empty()).unwrap();
+    assert_eq!(ask(&plane, head).await.1, json!(""), "no body after HEAD");
     let discovered = kube::Discovery::new(plane.client()).run().await.unwrap();
     assert!(discovered.has_group("example.org") && discovered.has_group("apps"));
 }
