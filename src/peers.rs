@@ -162,9 +162,13 @@ impl PeerClient {
         let http = reqwest::Client::builder()
             // A redirect would carry the secret to somebody else.
             .redirect(reqwest::redirect::Policy::none())
+            // Peers are asked straight: a proxy that lives would hide a peer that doesn't.
             .no_proxy()
+            // A call that got no answer closes its HTTP/1 connection; over HTTP/2 it would leave the dead one in use.
+            .http1_only()
             .connect_timeout(Duration::from_secs(5))
-            .pool_idle_timeout(Duration::from_secs(90))
+            // Shorter than our servers keep an idle connection, so that none is used while it is being closed.
+            .pool_idle_timeout(Duration::from_secs(10))
             .pool_max_idle_per_host(2)
             .tcp_nodelay(true)
             .user_agent(concat!("cocoasyncer/", env!("CARGO_PKG_VERSION")))
