@@ -55,7 +55,7 @@ async fn metrics(State(state): State<AdminState>) -> Response {
 pub(super) async fn api_metrics(State(state): State<Arc<ApiState>>) -> Response {
     let since = Instant::now();
     let response = prometheus_text(state.metrics_text());
-    state.answered("/metrics", "200", since);
+    state.routes().metrics.answered("200", since.elapsed());
     response
 }
 

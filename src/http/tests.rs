@@ -91,7 +91,7 @@ impl World {
         let (registry, http) = (Registry::new(), HttpMetrics::default());
         http.register(&registry).unwrap();
         let settings = Settings { reveal_to: vec!["192.0.2.0/24".parse().unwrap()] };
-        let state = ApiState::new(receiver, recording(recorded.clone()), registry, http, settings).unwrap();
+        let state = ApiState::new(receiver, recording(recorded.clone()), registry, &http, settings).unwrap();
         Self { router: router(state.clone()), state, views, recorded }
     }
 

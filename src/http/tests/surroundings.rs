@@ -135,3 +135,22 @@ async fn a_server_answers_bounds_heads_and_stops_in_order() {
     tokio::time::timeout(std::time::Duration::from_secs(10), serving).await.unwrap().unwrap();
     assert!(server::bind(address).await.is_ok(), "the port is free again");
 }
+
+#[tokio::test]
+async fn a_panic_ends_one_request_and_not_the_server() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let faulty = async || -> String { panic!("canary") };
+    let router = Router::new().route("/panic", get(faulty)).route("/fine", get(|| async { "fine" }));
+    let bound = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let base = format!("http://{}", bound.local_addr);
+    let metrics = HttpMetrics::default();
+    let serving =
+        tokio::spawn(bound.serve(router, metrics, server::Limits::default(), std::future::pending()));
+    let client = reqwest::Client::new();
+    let answer = client.get(format!("{base}/panic")).send().await.unwrap();
+    assert_eq!(answer.status(), 500);
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("\"statusCode\":500") && !text.contains("canary"), "{text}");
+    assert_eq!(client.get(format!("{base}/fine")).send().await.unwrap().text().await.unwrap(), "fine");
+    serving.abort();
+}
