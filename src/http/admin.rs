@@ -32,7 +32,7 @@ pub struct AdminState {
 /// All routes of the operations port. It asks for no token: it belongs on loopback or an inner network.
 pub fn router(state: AdminState) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok" }).head(|| async {}))
+        .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/log-level", get(log_level).put(set_log_level))
