@@ -18,10 +18,8 @@ use crate::api::service::ManagedService;
 use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, PROVIDER_LABEL, SYSTEM_NAMESPACE};
 use crate::domain::names::FieldError;
 use crate::wire::cluster::CocoaBasic;
-use crate::wire::import::{Deletion, Existing, Plan, Taken, plan};
+use crate::wire::import::{Deletion, Existing, FIELD_MANAGER, Plan, Taken, plan};
 
-/// Field manager of everything that a push writes.
-pub const FIELD_MANAGER: &str = "cocoasyncer/leader-push";
 /// ConfigMap in `cocoasyncer-system` that remembers which push was taken last.
 pub const TAKEN_CONFIG_MAP: &str = "cocoasyncer-cluster";
 /// Writes under way at a time; the store commits those that come together in one go.

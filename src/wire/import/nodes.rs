@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::names::{free, is_object_name, object_name};
-use super::{Existing, NodeWrite, SecretWrite, leaders_mark, marked};
+use super::{Existing, NodeWrite, SecretWrite, differs, leaders_mark, marked};
 use crate::api::node::{CocoaNode, CocoaNodeSpec, Liveness, SecretKeyRef};
 use crate::api::vocab::{Line, NetworkType, WorkMode};
 use crate::api::{NODE_SECRET_KEY, SYSTEM_NAMESPACE};
@@ -248,16 +248,23 @@ fn write(node: Checked<'_>, name: String, there: Option<&CocoaNode>, me: &str, n
             nodes.kept_secrets.insert(id);
         }
     }
-    let stands =
-        there.is_some_and(|there| there.spec == spec && (mine || marked(there.metadata.labels.as_ref())));
+    let spec = commanded(&spec, mine);
+    let stands = there.is_some_and(|there| {
+        let marked = mine || marked(there.metadata.labels.as_ref());
+        marked && !differs(&spec, &plain(&there.spec), &there.metadata)
+    });
     if !stands {
-        nodes.writes.push(NodeWrite { spec: commanded(&spec, mine), marked: !mine, name });
+        nodes.writes.push(NodeWrite { spec, marked: !mine, name });
     }
+}
+
+fn plain(spec: &CocoaNodeSpec) -> Value {
+    serde_json::to_value(spec).expect("a spec is plain data")
 }
 
 /// The spec without what the leader does not command here.
 fn commanded(spec: &CocoaNodeSpec, mine: bool) -> Value {
-    let mut value = serde_json::to_value(spec).expect("a spec is plain data");
+    let mut value = plain(spec);
     if let Some(members) = value.as_object_mut() {
         members.remove("addresses");
         if mine {
