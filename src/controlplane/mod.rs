@@ -38,7 +38,12 @@ mod service;
 pub mod credentials;
 pub mod serve;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -106,7 +111,7 @@ impl ControlPlane {
         let retention = Retention::default();
         let store = match &options.dir {
             Some(dir) => {
-                std::fs::create_dir_all(dir)
+                make_directory(dir)
                     .map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
                 Store::open(dir, retention)?
             }
@@ -153,6 +158,11 @@ impl ControlPlane {
         // Joining the writer waits for a disk; a failed join means it panicked, and it said so itself.
         let _ = tokio::task::spawn_blocking(move || engine.store.close()).await;
     }
+}
+
+/// Makes the directory for its owner only; one that exists keeps the rights it was given.
+fn make_directory(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 impl Drop for ControlPlane {

@@ -307,3 +307,33 @@ fn count(number: usize) -> u16 {
     // Everything counted here has been written into a message, which holds at most 65,535 octets.
     u16::try_from(number).unwrap_or(u16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_client_subnet_is_a_format_error() {
+        let cases: [(&str, &[u8], bool); 12] = [
+            ("right", &[0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2], true),
+            ("family 0 declines", &[0, 8, 0, 4, 0, 0, 0, 0], true),
+            ("source 0 declines", &[0, 8, 0, 4, 0, 1, 0, 0], true),
+            ("another option", &[0, 10, 0, 3, 1, 2, 3], true),
+            ("unknown family", &[0, 8, 0, 4, 0, 3, 0, 0], false),
+            ("bits beyond the length", &[0, 8, 0, 7, 0, 1, 23, 0, 192, 0, 3], false),
+            ("too few octets", &[0, 8, 0, 6, 0, 1, 24, 0, 192, 0], false),
+            ("too many octets", &[0, 8, 0, 8, 0, 1, 24, 0, 192, 0, 2, 0], false),
+            ("longer than its family", &[0, 8, 0, 9, 0, 1, 33, 0, 192, 0, 2, 0, 0], false),
+            ("a scope in a query", &[0, 8, 0, 7, 0, 1, 24, 24, 192, 0, 2], false),
+            ("cut short", &[0, 8, 0, 2, 0, 1], false),
+            ("an option longer than the record", &[0, 10, 0, 9, 1], false),
+        ];
+        for (what, options, readable) in cases {
+            let mut packet =
+                b"\x12\x34\0\0\0\x01\0\0\0\0\0\x01\x01a\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0".to_vec();
+            packet.extend(count(options.len()).to_be_bytes());
+            packet.extend(options);
+            assert_eq!(Request::read(&packet).is_ok(), readable, "{what}");
+        }
+    }
+}

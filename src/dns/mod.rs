@@ -62,11 +62,24 @@ pub struct Bound {
 ///
 /// An unspecified address answers from the address that the route chooses: on a machine with several, name each.
 pub async fn bind(addresses: &[SocketAddr]) -> Result<Bound, BindError> {
-    let mut bound = Bound { sockets: Vec::new(), addresses: Vec::new() };
-    for address in addresses {
-        let (at, udp, tcp) = bind_both(*address).await?;
-        bound.sockets.push((udp, tcp));
-        bound.addresses.push(at);
+    let mut bound = Bound { sockets: Vec::new(), addresses: addresses.to_vec() };
+    // `[::]` takes IPv4 as well on most systems, which must not make `0.0.0.0` beside it an error.
+    let mut order: Vec<usize> = (0..addresses.len()).collect();
+    order.sort_by_key(|at| addresses.get(*at).is_some_and(SocketAddr::is_ipv4));
+    for at in order {
+        let Some(address) = bound.addresses.get(at).copied() else { continue };
+        let both = |other: &SocketAddr| {
+            other.is_ipv6() && other.ip().is_unspecified() && other.port() == address.port()
+        };
+        let shared = address.is_ipv4() && address.ip().is_unspecified() && address.port() != 0;
+        match bind_both(address).await {
+            Ok((found, udp, tcp)) => {
+                bound.sockets.push((udp, tcp));
+                bound.addresses.iter_mut().skip(at).take(1).for_each(|address| *address = found);
+            }
+            Err(err) if err.is_in_use() && shared && addresses.iter().any(both) => {}
+            Err(err) => return Err(err),
+        }
     }
     Ok(bound)
 }
@@ -97,6 +110,12 @@ fn refusal(address: SocketAddr, transport: &'static str, source: io::Error) -> B
         _ => "the system refused",
     };
     BindError { address, transport, hint, source }
+}
+
+impl BindError {
+    fn is_in_use(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
 }
 
 impl Bound {
@@ -140,6 +159,7 @@ impl Bound {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::process::Stdio;
     use std::time::Duration;
 
@@ -157,6 +177,11 @@ mod tests {
         at: SocketAddr,
         shutdown: CancellationToken,
         task: tokio::task::JoinHandle<()>,
+    }
+
+    /// Loud and past the capture of output, because a check that silently isn't one is worse than none.
+    fn not_checked(why: &str) {
+        let _loud = writeln!(std::io::stderr(), "!!! NOT checked: {why}");
     }
 
     async fn start(settings: Settings) -> Running {
@@ -223,6 +248,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn both_families_share_a_port_on_every_address() {
+        let Ok(probe) = bind(&["[::]:0".parse().unwrap()]).await else {
+            return not_checked("this machine has no IPv6");
+        };
+        let port = probe.local_addr().unwrap().port();
+        drop(probe);
+        let all = [SocketAddr::from(([0; 4], port)), SocketAddr::from(([0u16; 8], port))];
+        let bound = bind(&all).await.unwrap();
+        assert_eq!(bound.local_addrs(), all);
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(bound.serve(brain(), Settings::default(), shutdown.clone()));
+        for server in ["127.0.0.1", "::1"] {
+            let server = SocketAddr::new(server.parse().unwrap(), port);
+            let reply = ask(server, "*.wild.example.com", "AAAA", None, LONG).await.unwrap();
+            assert_eq!(reply.values("AAAA"), ["2001:db8::1"]);
+        }
+        shutdown.cancel();
+        timeout(LONG, task).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_answer_is_named() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = silent.local_addr().unwrap();
+        let err = ask(at, "example.com", "A", None, Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(err.to_string(), format!("no answer from {at} within 0.1 s"));
+        for (name, kind) in [("a..b", "A"), ("example.com", "WHATEVER")] {
+            let err = ask(at, name, kind, None, LONG).await.unwrap_err();
+            assert!(err.to_string().ends_with("can't be asked for"), "{err}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_connection_is_answered_query_by_query_and_closed_when_it_idles() {
         let tcp = TcpSettings { idle: Duration::from_millis(200), ..TcpSettings::default() };
         let server = start(Settings { tcp, ..Settings::default() }).await;
@@ -275,9 +333,7 @@ mod tests {
                 .output()
                 .await;
             let Ok(output) = dig else {
-                // Loud, because a check that silently isn't one is worse than none.
-                use std::io::Write;
-                let _loud = writeln!(std::io::stderr(), "!!! dig is not installed: NOT checked against it");
+                not_checked("dig is not installed");
                 break;
             };
             let text = String::from_utf8(output.stdout).unwrap();

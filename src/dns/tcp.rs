@@ -98,10 +98,7 @@ pub async fn serve(
                 Some(slot) => {
                     let (brain, shutdown) = (brain.clone(), shutdown.clone());
                     tasks.spawn(async move {
-                        tokio::select! {
-                            () = converse(stream, peer.ip(), &brain, slot.slots.settings.idle) => {}
-                            () = shutdown.cancelled() => {}
-                        }
+                        converse(stream, peer.ip(), &brain, slot.slots.settings.idle, &shutdown).await;
                         drop(slot);
                     });
                 }
@@ -119,19 +116,27 @@ pub async fn serve(
 /// No query has business to be longer; whoever announces more is not spoken to.
 const LONGEST: usize = 4096;
 
-/// Answers what comes on one connection, until it ends, errs or idles.
-async fn converse(mut stream: TcpStream, peer: IpAddr, brain: &Brain, idle: Duration) {
+/// Answers what comes on one connection, until it ends, errs, idles or the server stops; an answer begun is finished.
+async fn converse(
+    mut stream: TcpStream,
+    peer: IpAddr,
+    brain: &Brain,
+    idle: Duration,
+    shutdown: &CancellationToken,
+) {
     let _best_effort = stream.set_nodelay(true);
     let mut query = Vec::new();
-    while let Ok(Ok(())) = timeout(idle, read_query(&mut stream, &mut query)).await {
+    loop {
+        let read = tokio::select! {
+            read = timeout(idle, read_query(&mut stream, &mut query)) => read,
+            () = shutdown.cancelled() => return,
+        };
+        let Ok(Ok(())) = read else { return };
         let Some(reply) = brain.reply(&query, peer, Transport::Tcp) else { return };
         let Ok(length) = u16::try_from(reply.len()) else { return };
         // One write, so that length and message share a segment (RFC 7766 section 8).
         let framed = [&length.to_be_bytes(), reply.as_slice()].concat();
-        match timeout(idle, stream.write_all(&framed)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return,
-        }
+        let Ok(Ok(())) = timeout(idle, stream.write_all(&framed)).await else { return };
     }
 }
 

@@ -40,9 +40,13 @@ impl Matched {
 impl LineTable {
     /// Reads `(name, text)` sources: a row is `CIDR LINE`, `#` begins a comment. The refusal names source and row.
     pub fn parse(sources: &[(&str, &str)]) -> Result<Self, FieldError> {
+        Self::parse_at_most(sources, MAX_ROWS, MAX_OCTETS)
+    }
+
+    fn parse_at_most(sources: &[(&str, &str)], rows: usize, most: usize) -> Result<Self, FieldError> {
         let octets: usize = sources.iter().map(|(_, text)| text.len()).sum();
-        if MAX_OCTETS < octets {
-            let why = format!("has {octets} octets, at most {MAX_OCTETS} are allowed");
+        if most < octets {
+            let why = format!("has {octets} octets, at most {most} are allowed");
             return Err(FieldError::new("line table", why));
         }
         let mut table = Self::default();
@@ -64,6 +68,10 @@ impl LineTable {
                 let prefix = parse_prefix(cidr).map_err(|why| FieldError::new(at("prefix"), why))?;
                 let line: Line = line.parse().map_err(|err| FieldError::new(at("line"), format!("{err}")))?;
                 table.add(prefix, line).map_err(|why| FieldError::new(at("prefix"), why))?;
+                if rows < table.len() {
+                    let why = format!("is beyond the {rows} prefixes that are allowed");
+                    return Err(FieldError::new(at("prefix"), why));
+                }
             }
         }
         Ok(table)
@@ -118,7 +126,6 @@ impl LineTable {
             Some(other) if other != line => {
                 Err(format!("{prefix} is on line {other} already and can't be on {line} too: keep one row"))
             }
-            _ if MAX_ROWS < self.len() => Err(format!("is beyond the {MAX_ROWS} rows that are allowed")),
             _ => Ok(()),
         }
     }
@@ -267,6 +274,16 @@ mod tests {
             let found = table.line_of_subnet(sample.addr(), sample.prefix_len());
             assert_eq!(found.line_or_default(), line, "{sample}");
         }
+    }
+
+    #[test]
+    fn a_table_has_bounds() {
+        let text = "10.0.0.0/8 CT\n11.0.0.0/8 CT\n";
+        assert!(LineTable::parse_at_most(&[("x", text)], 2, text.len()).is_ok());
+        let err = LineTable::parse_at_most(&[("x", text)], 1, text.len()).unwrap_err();
+        assert_eq!(err.to_string(), "x row 2 prefix: is beyond the 1 prefixes that are allowed");
+        let err = LineTable::parse_at_most(&[("x", text), ("y", text)], 9, 30).unwrap_err();
+        assert!(err.to_string().contains("56 octets, at most 30"), "{err}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Logs and metrics.
+//! Metrics, logs and error texts as values: they are created by `assembly`, handed down, and registered nowhere globally.
 
-pub mod dns;
 pub mod chain;
+pub mod metrics;
+pub mod dns;
 pub mod tracing;

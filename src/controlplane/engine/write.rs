@@ -11,7 +11,7 @@ use crate::controlplane::{
     object::{self, Part},
     patch::{self, PatchError},
     registry::{Origin, crd},
-    status::{Refusal, Subject},
+    status::Refusal,
     store::{CommitError, Expect, Next, Write},
 };
 
@@ -190,7 +190,7 @@ impl Engine {
             match outcome {
                 // Created or deleted by somebody else between the look and the write.
                 Err(refusal) if refusal.reason == "AlreadyExists" => {}
-                Err(refusal) if refusal.code == 404 && refusal.subject == call.subject() => {}
+                Err(refusal) if refusal.code == 404 && *refusal.subject == call.subject() => {}
                 outcome => {
                     return outcome
                         .map(|done| Done { warnings: [warnings.clone(), done.warnings].concat(), ..done });
@@ -439,7 +439,7 @@ fn patch_refusal(call: &Call, error: PatchError) -> Refusal {
         PatchError::Invalid(why) => Refusal::bad_request(why),
         PatchError::TestFailed(why) => {
             let message = format!("the server rejected our request due to an error in our request: {why}");
-            Refusal { subject: call.subject(), ..Refusal::new(422, "Invalid", message) }
+            Refusal { subject: Box::new(call.subject()), ..Refusal::new(422, "Invalid", message) }
         }
     }
 }
@@ -464,5 +464,5 @@ fn apply_refusal(call: &Call, error: ApplyError) -> Refusal {
         if count == 1 { "" } else { "s" },
         list.collect::<Vec<_>>().join("\n")
     );
-    Refusal { causes, subject: Subject::default(), ..Refusal::new(409, "Conflict", message) }
+    Refusal { causes, ..Refusal::new(409, "Conflict", message) }
 }

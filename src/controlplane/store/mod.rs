@@ -11,12 +11,8 @@ pub mod log;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    time::Instant,
+    sync::{Arc, RwLock, atomic::{AtomicBool, Ordering}, mpsc},
+    time::{Duration, Instant},
 };
 
 use axum::body::Bytes;
@@ -29,6 +25,8 @@ use log::{Change, Compacted, Entry, Log, Retention};
 
 /// The largest number of writes that share one transaction.
 const BATCH: usize = 256;
+/// How long a shared batch waits for as many writes as the last one had; below what one disk sync takes.
+const PATIENCE: Duration = Duration::from_micros(300);
 
 /// What must hold of a key for a write to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,8 +171,7 @@ impl Store {
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listed, ReadError> {
         self.read(|db| {
             let read = db.begin_read()?;
-            let revision =
-                read.open_table(disk::COUNTERS)?.get(disk::REVISION)?.map_or(1, |guard| guard.value());
+            let revision = read.open_table(disk::COUNTERS)?.get(disk::REVISION)?.map_or(1, |guard| guard.value());
             let objects = read.open_table(disk::OBJECTS)?;
             let mut items = Vec::new();
             for row in objects.range(after.unwrap_or(prefix)..)? {
@@ -274,7 +271,8 @@ impl Store {
         self.log.write().expect("no holder of this lock panics").trim(Instant::now());
     }
 
-    /// Forgets the past up to `revision`.
+    /// Forgets the past up to `revision`, as time would.
+    #[cfg(test)]
     pub fn compact(&self, revision: u64) {
         self.log.write().expect("no holder of this lock panics").compact(revision);
     }
@@ -308,6 +306,26 @@ impl Drop for Store {
     }
 }
 
+/// Takes what is waiting. Callers that were just answered are about to send their next write; when the last batch was
+/// shared, a moment's patience lets them share this one as well instead of splitting in two camps that take turns. A
+/// lone writer never waits.
+fn gather(requests: &mpsc::Receiver<Request>, first: Request, last: usize) -> Vec<Request> {
+    let until = Instant::now() + PATIENCE;
+    let mut batch = vec![first];
+    while batch.len() < BATCH {
+        let next = if batch.len() < last {
+            requests.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+        } else {
+            requests.try_recv().ok()
+        };
+        match next {
+            Some(next) => batch.push(next),
+            None => break,
+        }
+    }
+    batch
+}
+
 struct Writer {
     db: Arc<RwLock<Option<Database>>>,
     log: Arc<RwLock<Log>>,
@@ -318,14 +336,10 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, requests: &mpsc::Receiver<Request>) {
+        let mut last = 1;
         while let Ok(first) = requests.recv() {
-            let mut batch = vec![first];
-            while batch.len() < BATCH {
-                match requests.try_recv() {
-                    Ok(next) => batch.push(next),
-                    Err(_) => break,
-                }
-            }
+            let batch = gather(requests, first, last);
+            last = batch.len();
             self.write_batch(batch);
         }
     }
@@ -357,16 +371,10 @@ impl Writer {
     }
 
     #[allow(clippy::type_complexity)]
-    fn transact(
-        &self,
-        writes: &[&Write],
-    ) -> Result<(Vec<Result<u64, CommitError>>, Vec<Entry>), redb::Error> {
+    fn transact(&self, writes: &[&Write]) -> Result<(Vec<Result<u64, CommitError>>, Vec<Entry>), redb::Error> {
         let db = self.db.read().expect("no holder of this lock panics");
         let Some(db) = db.as_ref() else {
-            return Ok((
-                vec![Err(CommitError::Failed("the plane is closed".to_owned())); writes.len()],
-                Vec::new(),
-            ));
+            return Ok((vec![Err(CommitError::Failed("the plane is closed".to_owned())); writes.len()], Vec::new()));
         };
         let transaction = db.begin_write()?;
         let mut answers = Vec::with_capacity(writes.len());
@@ -403,8 +411,8 @@ fn apply(
     revision: u64,
 ) -> Result<Option<Entry>, redb::Error> {
     for (key, at) in &write.guards {
-        let found = objects.get(key.as_str())?.and_then(|guard| disk::unpack(guard.value()));
-        if found.map(|stored| stored.revision) != Some(*at) {
+        let found = objects.get(key.as_str())?.and_then(|guard| disk::revision_of(guard.value()));
+        if found != Some(*at) {
             return Ok(None);
         }
     }

@@ -54,7 +54,8 @@ pub struct Soa {
 pub struct NameServer {
     /// Relative to each zone (`ns-beijing`), or absolute with a trailing dot (`ns1.example.net.`).
     pub name: String,
-    /// Its public addresses; served for relative names.
+    /// Its public addresses, served where the name lies in the zone. A relative name without any is passed over: a name
+    /// server that can't be found is worse than one fewer.
     pub addresses: BTreeSet<IpAddr>,
 }
 
@@ -168,7 +169,8 @@ impl Zone {
         next.soa.serial = serial;
         let before = std::mem::take(&mut next.servers);
         before.iter().for_each(|name| next.edit(name, |node| node.host.clear()));
-        for server in servers {
+        let findable = |server: &&NameServer| server.name.ends_with('.') || !server.addresses.is_empty();
+        for server in servers.iter().filter(findable) {
             let field = "name server";
             let name = match server.name.strip_suffix('.') {
                 Some(absolute) => DnsName::parse(absolute, field)?,
@@ -258,6 +260,8 @@ mod tests {
         assert_eq!(zone.soa.mname, name("ns-b.example.com"));
         assert_eq!(zone.records().count(), 1, "the record at the former name server's name stays");
         assert_eq!(zone.nodes.len(), 2);
+        let nowhere = NameServer { name: "ns-c".into(), addresses: BTreeSet::new() };
+        assert!(zone.with_servers(&[nowhere], 4).unwrap().servers.is_empty());
         assert!(zone.with_servers(&[ns("bad name", "192.0.2.2")], 4).is_err());
     }
 
