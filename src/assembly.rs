@@ -10,10 +10,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kube::Client;
+use prometheus::Registry;
 use tracing::info;
 
-use crate::assembly::loops::Loops;
-use crate::assembly::servers::Sockets;
+use crate::assembly::loops::{Loops, Wiring};
+use crate::assembly::servers::{Parts, Sockets};
 use crate::config::{Plane, Settings};
 use crate::controllers::manifests::Manifests;
 use crate::controllers::node::own;
@@ -100,7 +101,15 @@ async fn start(
     shutdown: &Shutdown,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let clock = Arc::new(Timestamp::now);
-    let loops = Loops::start(settings, client.clone(), clock, readiness, shutdown, tasks).await?;
-    sockets.serve(settings, client, &loops, log, readiness, shutdown, tasks)
+    let registry = Registry::new();
+    let wiring = Wiring {
+        settings,
+        client: client.clone(),
+        clock: Arc::new(Timestamp::now),
+        api_port: sockets.api_address().port(),
+        registry: &registry,
+        readiness,
+    };
+    let loops = Loops::start(wiring, shutdown, tasks).await?;
+    sockets.serve(Parts { settings, client, loops: &loops, registry, log }, readiness, shutdown, tasks)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use kube::Client;
+use prometheus::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,14 +21,15 @@ use crate::controllers::stores::Stores;
 use crate::controllers::view::{self, Facts};
 use crate::controllers::{local, service, snapshot, sync};
 use crate::dns::source::LineTables;
-use crate::domain::names::FieldError;
+use crate::domain::names::{DnsName, FieldError};
 use crate::domain::records::ZoneId;
 use crate::domain::view::ClusterView;
 use crate::domain::zone::Zones;
 use crate::peers::PeerClient;
-use crate::process::{Readiness, Shutdown, Tasks};
+use crate::process::{Readiness, Ready, Shutdown, Tasks};
 use crate::providers::DnsProvider;
 use crate::providers::local::LocalProvider;
+use crate::telemetry::metrics::reconcile::ReconcileMetrics;
 
 /// What the servers read of the loops.
 pub struct Loops {
@@ -53,16 +55,26 @@ impl LineTableSink for Tables {
     }
 }
 
+/// What the loops are made of.
+pub struct Wiring<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The control plane.
+    pub client: Client,
+    /// The clock.
+    pub clock: Clock,
+    /// Port of the v1 API, as bound.
+    pub api_port: u16,
+    /// All metrics of the process.
+    pub registry: &'a Registry,
+    /// Who is ready.
+    pub readiness: &'a Readiness,
+}
+
 impl Loops {
     /// Starts them all.
-    pub async fn start(
-        settings: &Settings,
-        client: Client,
-        clock: Clock,
-        readiness: &Readiness,
-        shutdown: &Shutdown,
-        tasks: &mut Tasks,
-    ) -> anyhow::Result<Self> {
+    pub async fn start(wiring: Wiring<'_>, shutdown: &Shutdown, tasks: &mut Tasks) -> anyhow::Result<Self> {
+        let Wiring { settings, client, clock, api_port, registry, readiness } = wiring;
         let stop = shutdown.token();
         let zones: Arc<ArcSwap<Zones>> = Arc::default();
         let seconds = clock.clone();
@@ -73,68 +85,78 @@ impl Loops {
             PlatformProvider::Local => Some(provider.clone() as Arc<dyn DnsProvider>),
             PlatformProvider::Ali | PlatformProvider::RFC2136 => None,
         });
+        let metrics = ReconcileMetrics::default();
+        metrics.register(registry).context("register the loops' metrics")?;
         let stores = Stores::start(&client, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
-        let ctx = Context::new(client.clone(), settings.node.clone(), stores, clock, provider_for);
-        let facts = Facts { api_port: settings.listen.api.port(), reverse_proxy: settings.reverse_proxy };
-        let retained = Retained::load(&client).await.context("read the records that were retained")?;
-        let loops = Self {
-            views: watch::Sender::new(Arc::new(view::empty(&ctx, facts))).subscribe(),
-            zones,
-            tables: Arc::new(LineTables::new()),
-            seeded: CancellationToken::new(),
+        let ctx = Context::new(client.clone(), settings.node.clone(), stores, clock, provider_for, metrics);
+        let joined = Joined {
+            facts: Facts { api_port, reverse_proxy: settings.reverse_proxy },
+            retained: Retained::load(&client).await.context("read the records that were retained")?,
+            peers: PeerClient::new().context("make the client of the peers")?,
+            name_servers: settings.authority.name_servers.clone(),
+            tables: Arc::default(),
+            ctx,
+            local,
         };
-        loops.join(settings, ctx, facts, local, retained, readiness, &stop, tasks)
+        Ok(joined.spawn(zones, readiness, &stop, tasks))
     }
+}
 
-    fn join(
-        mut self,
-        settings: &Settings,
-        ctx: Context,
-        facts: Facts,
-        local: Arc<LocalProvider>,
-        retained: Retained,
+struct Joined {
+    ctx: Context,
+    facts: Facts,
+    retained: Retained,
+    peers: PeerClient,
+    local: Arc<LocalProvider>,
+    name_servers: Vec<DnsName>,
+    tables: Arc<LineTables>,
+}
+
+impl Joined {
+    fn spawn(
+        self,
+        zones: Arc<ArcSwap<Zones>>,
         readiness: &Readiness,
         stop: &CancellationToken,
         tasks: &mut Tasks,
-    ) -> anyhow::Result<Self> {
-        let peers = PeerClient::new().context("make the client of the peers")?;
+    ) -> Loops {
+        let Self { ctx, facts, retained, peers, local, name_servers, tables } = self;
+        let stop = || stop.clone();
         let board = Board::default();
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
         let (known, fed) = (watch::Sender::default(), watch::Sender::new(()));
         let seen = || snapshots.subscribe();
-        self.views = views.subscribe();
-        let caches = (readiness.take("caches"), seen(), stop.clone());
-        tasks.spawn_infallible("caches", ready_when_seen(caches.0, caches.1, caches.2));
-        tasks.spawn_infallible("own watchdog", {
-            beats::feed(ctx.clone(), board.clone(), seen(), fed.clone(), stop.clone())
-        });
-        tasks.spawn_infallible("beats", {
-            beats::run(ctx.clone(), board.clone(), peers.clone(), seen(), known.subscribe(), stop.clone())
-        });
-        tasks.spawn_infallible("addresses", addresses::run(ctx.clone(), board.clone(), seen(), stop.clone()));
-        tasks.spawn_infallible("nodes' statuses", report::run(ctx.clone(), seen(), stop.clone()));
-        tasks.spawn_infallible("services", service::run(ctx.clone(), retained.clone(), seen(), stop.clone()));
-        tasks.spawn_infallible("zones", {
-            let tables: Arc<dyn LineTableSink> = Arc::new(Tables(self.tables.clone()));
-            let fixed = settings.authority.name_servers.clone();
-            local::run(ctx.clone(), local, fixed, retained, tables, seen(), self.seeded.clone(), stop.clone())
-        });
-        tasks.spawn_infallible("view", {
-            let sources = (seen(), known.subscribe(), fed.subscribe());
-            view::run(ctx.clone(), facts, board.clone(), sources.0, sources.1, sources.2, views, stop.clone())
-        });
-        tasks.spawn_infallible("pushes", sync::run(peers, self.views.clone(), stop.clone()));
-        tasks.spawn_infallible("nodes' secrets", {
-            secrets::run(ctx.client.clone(), seen(), known, stop.clone())
-        });
-        tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, snapshots, stop.clone()));
-        Ok(self)
+        let loops = Loops {
+            views: views.subscribe(),
+            zones,
+            tables: tables.clone(),
+            seeded: CancellationToken::new(),
+        };
+        let sink: Arc<dyn LineTableSink> = Arc::new(Tables(tables));
+        let inside = local::Inside { local, name_servers, retained: retained.clone(), tables: sink };
+        let beating =
+            beats::run(ctx.clone(), board.clone(), peers.clone(), seen(), known.subscribe(), stop());
+        let viewing = view::Sources { snapshots: seen(), secrets: known.subscribe(), fed: fed.subscribe() };
+        let feeding = beats::feed(ctx.clone(), board.clone(), seen(), fed, stop());
+        tasks.spawn_infallible("caches", ready_when_seen(readiness.take("caches"), seen(), stop()));
+        tasks.spawn_infallible("own watchdog", feeding);
+        tasks.spawn_infallible("beats", beating);
+        tasks.spawn_infallible("addresses", addresses::run(ctx.clone(), board.clone(), seen(), stop()));
+        tasks.spawn_infallible("nodes' statuses", report::run(ctx.clone(), seen(), stop()));
+        tasks.spawn_infallible("services", service::run(ctx.clone(), retained, seen(), stop()));
+        tasks
+            .spawn_infallible("zones", local::run(ctx.clone(), inside, seen(), loops.seeded.clone(), stop()));
+        tasks.spawn_infallible("view", view::run(ctx.clone(), facts, board.clone(), viewing, views, stop()));
+        tasks.spawn_infallible("pushes", sync::run(peers, ctx.metrics.clone(), loops.views.clone(), stop()));
+        tasks.spawn_infallible("nodes' secrets", secrets::run(ctx.client.clone(), seen(), known, stop()));
+        tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, snapshots, stop()));
+        loops
     }
 }
 
 async fn ready_when_seen(
-    ready: crate::process::Ready,
+    ready: Ready,
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     stop: CancellationToken,
 ) {

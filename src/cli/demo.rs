@@ -37,9 +37,11 @@ pub struct DemoArgs {
 }
 
 /// Starts three sites, kills one, brings it back.
-pub async fn demo(args: DemoArgs, ctx: Ctx<'_>) -> Result<ExitCode, CliError> {
+pub async fn demo(args: DemoArgs, ctx: &mut Ctx<'_>) -> Result<ExitCode, CliError> {
     let lasting = args.data_dir.is_some();
-    let dir = args.data_dir.unwrap_or_else(|| std::env::temp_dir().join(format!("cocoasyncer-demo-{}", std::process::id())));
+    let dir = args
+        .data_dir
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("cocoasyncer-demo-{}", std::process::id())));
     let outcome = play(&dir, ctx).await;
     match &outcome {
         Ok(()) if !lasting => {
@@ -49,20 +51,32 @@ pub async fn demo(args: DemoArgs, ctx: Ctx<'_>) -> Result<ExitCode, CliError> {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // What the sites logged is what one wants to read now.
         Err(_) => outcome.map(|()| ExitCode::FAILURE).map_err(|error| {
-            CliError::Failed(anyhow::Error::from(error).context(format!("the sites' logs are in {}", dir.display())))
+            CliError::Failed(
+                anyhow::Error::from(error).context(format!("the sites' logs are in {}", dir.display())),
+            )
         }),
     }
 }
 
-async fn play(dir: &std::path::Path, ctx: Ctx<'_>) -> Result<(), CliError> {
+async fn play(dir: &std::path::Path, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
     let Ctx { out, lang, .. } = ctx;
     let mut stage = Stage { sites: prepare(dir)?, out, began: Instant::now() };
     let say = |en: &'static str, zh: &'static str| lang.pick(en, zh).to_owned();
-    stage.say(&say("three sites start: a leads, b and c follow", "三个站点启动:a 为 leader,b、c 为 follower"))?;
+    stage.say(&say(
+        "three sites start: a leads, b and c follow",
+        "三个站点启动:a 为 leader,b、c 为 follower",
+    ))?;
     for index in 0..stage.sites.len() {
         stage.sites[index].start()?;
     }
-    let owners = [("a", Line::Default), ("a", Line::CT), ("a", Line::OverSea), ("b", Line::CU), ("b", Line::CMCC), ("c", Line::CNEdu)];
+    let owners = [
+        ("a", Line::Default),
+        ("a", Line::CT),
+        ("a", Line::OverSea),
+        ("b", Line::CU),
+        ("b", Line::CMCC),
+        ("c", Line::CNEdu),
+    ];
     let home: BTreeMap<Line, &str> = owners.into_iter().map(|(site, line)| (line, site)).collect();
     let all = [0, 1, 2];
     stage.follow(&all, START, |line, who| home.get(&line).is_some_and(|site| who == *site)).await?;
@@ -70,16 +84,26 @@ async fn play(dir: &std::path::Path, ctx: Ctx<'_>) -> Result<(), CliError> {
     stage.say(&say("b is killed (SIGKILL)", "杀死 b(SIGKILL)"))?;
     stage.sites[1].kill().await?;
     let killed = Instant::now();
-    stage.follow(&[0, 2], FAILOVER, |line, who| who != "b" && (home.get(&line) == Some(&"b") || home.get(&line) == Some(&who))).await?;
+    stage
+        .follow(&[0, 2], FAILOVER, |line, who| {
+            who != "b" && (home.get(&line) == Some(&"b") || home.get(&line) == Some(&who))
+        })
+        .await?;
     let took = killed.elapsed().as_secs_f64();
-    stage.say(&format!("{} {took:.1} s", say("from death to every line answered by the living:", "从宕机到所有线路由存活站点应答:")))?;
+    stage.say(&format!(
+        "{} {took:.1} s",
+        say("from death to every line answered by the living:", "从宕机到所有线路由存活站点应答:")
+    ))?;
 
     stage.say(&say("b starts again; it must prove that it stays", "b 重新启动,须先证明自己稳定"))?;
     stage.sites[1].start()?;
     let back = Instant::now();
     stage.follow(&all, RETURN, |line, who| home.get(&line).is_some_and(|site| who == *site)).await?;
     let took = back.elapsed().as_secs_f64();
-    stage.say(&format!("{} {took:.1} s", say("from its start to having its lines back:", "从启动到收回线路:")))?;
+    stage.say(&format!(
+        "{} {took:.1} s",
+        say("from its start to having its lines back:", "从启动到收回线路:")
+    ))?;
     for site in &mut stage.sites {
         site.kill().await?;
     }
@@ -154,7 +178,8 @@ impl Stage<'_> {
     fn show(&mut self, ask: &[usize], seen: &Seen) -> Result<(), CliError> {
         let cell = |site: usize, who: &[Option<String>]| {
             let Some(Some(name)) = who.first() else { return Text::toned("-", Tone::Bad) };
-            let address = self.sites.iter().find(|s| s.name == name).map(|s| s.public.clone()).unwrap_or_default();
+            let address =
+                self.sites.iter().find(|s| s.name == name).map(|s| s.public.clone()).unwrap_or_default();
             let own = ask.get(site).is_some_and(|index| self.sites[*index].name == *name);
             Text::toned(format!("{name} {address}"), if own { Tone::Good } else { Tone::Plain })
         };
@@ -166,7 +191,8 @@ impl Stage<'_> {
             cells
         };
         let rows = seen.iter().map(row).collect();
-        let heads = ask.iter().map(|index| format!("ASKED OF {}", self.sites[*index].name)).collect::<Vec<_>>();
+        let heads =
+            ask.iter().map(|index| format!("ASKED OF {}", self.sites[*index].name)).collect::<Vec<_>>();
         let head = |index: usize| heads.get(index).map_or("", String::as_str);
         self.say(NAMES[0])?;
         self.out.table(["LINE", head(0), head(1), head(2)], rows)?;

@@ -3,6 +3,7 @@
 
 pub mod connect;
 pub mod crd;
+pub mod demo;
 pub mod error;
 #[cfg(test)]
 mod fixtures;
@@ -83,6 +84,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Ask by real DNS what a name resolves to, per line
     Resolve(resolve::ResolveArgs),
+    /// Start three sites on this machine, kill one, and watch DNS follow
+    Demo(demo::DemoArgs),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -136,6 +139,7 @@ async fn dispatch(command: Command, mut ctx: Ctx<'_>) -> Result<ExitCode, CliErr
         Command::Plan(args) => plan::show(args, ctx).await,
         Command::Simulate(args) => simulate::show(args, ctx).await,
         Command::Resolve(args) => resolve::show(args, ctx).await,
+        Command::Demo(args) => demo::demo(args, ctx).await,
         Command::Version => version(ctx),
         Command::Completion { shell } => completion(shell, ctx),
     }

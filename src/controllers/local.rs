@@ -28,23 +28,33 @@ pub trait LineTableSink: Send + Sync {
     fn remove(&self, source: &str) -> Result<bool, FieldError>;
 }
 
+/// The DNS server inside, as this loop knows it.
+pub struct Inside {
+    /// Its zones' only writer.
+    pub local: Arc<LocalProvider>,
+    /// Absolute names of its name servers; empty: the nodes themselves, in each zone.
+    pub name_servers: Vec<DnsName>,
+    /// Records that stay after their service.
+    pub retained: Retained,
+    /// Takes line tables.
+    pub tables: Arc<dyn LineTableSink>,
+}
+
 /// Keeps zones, name servers and line tables at what the objects say; `seeded` is told once the zones hold what they
 /// held before this process started, so that no asker meets an empty zone.
 pub async fn run(
     ctx: Context,
-    local: Arc<LocalProvider>,
-    fixed_servers: Vec<DnsName>,
-    retained: Retained,
-    tables: Arc<dyn LineTableSink>,
+    inside: Inside,
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     seeded: CancellationToken,
     stop: CancellationToken,
 ) {
+    let Inside { local, name_servers, retained, tables } = inside;
     let mut known = BTreeMap::new();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         if let Some(snapshot) = snapshot {
-            if let Err(error) = zones(&local, &fixed_servers, &retained, &snapshot, &seeded) {
+            if let Err(error) = zones(&local, &name_servers, &retained, &snapshot, &seeded) {
                 warn!(error = %error, "zones stay as they are");
             }
             line_tables(&ctx, tables.as_ref(), &mut known);

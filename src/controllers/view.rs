@@ -34,17 +34,26 @@ pub struct Facts {
     pub reverse_proxy: bool,
 }
 
+/// What wakes it.
+pub struct Sources {
+    /// Objects, vitals and lines.
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// The nodes' secrets.
+    pub secrets: watch::Receiver<Arc<NodeSecrets>>,
+    /// This node fed its watchdog.
+    pub fed: watch::Receiver<()>,
+}
+
 /// Publishes the view whenever something in it changed, the own watchdog included.
 pub async fn run(
     ctx: Context,
     facts: Facts,
     board: Board,
-    mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-    mut secrets: watch::Receiver<Arc<NodeSecrets>>,
-    mut fed: watch::Receiver<()>,
+    sources: Sources,
     out: watch::Sender<Arc<ClusterView>>,
     stop: CancellationToken,
 ) {
+    let Sources { mut snapshots, mut secrets, mut fed } = sources;
     let mut remembered = None;
     let mut costly: Option<Costly> = None;
     loop {

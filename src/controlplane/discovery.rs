@@ -96,7 +96,9 @@ fn resources(served: &Served, group: &str, version: &str) -> Result<Value, Refus
         return Err(Refusal::no_such_path());
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list}))
+    Ok(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list}),
+    )
 }
 
 fn entries(resource: &Arc<Resource>) -> Vec<Value> {
@@ -140,9 +142,16 @@ fn verbs(resource: &Resource) -> &'static [&'static str] {
 }
 
 fn wants_aggregated(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().filter_map(|one| one.to_str().ok()).flat_map(|text| text.split(',')).any(
-        |range| range.contains("as=APIGroupDiscoveryList") && range.contains("v=v2") && !range.contains("v=v2beta1"),
-    )
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|one| one.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .any(|range| {
+            range.contains("as=APIGroupDiscoveryList")
+                && range.contains("v=v2")
+                && !range.contains("v=v2beta1")
+        })
 }
 
 /// Everything below `/api` or `/apis` in one document.
@@ -159,7 +168,11 @@ fn aggregate(served: &Served, core: bool) -> Response<Body> {
                     json!({"version": version, "freshness": "Current", "resources": resources})
                 })
                 .collect();
-            let metadata = if core { json!({"creationTimestamp": null}) } else { json!({"name": name, "creationTimestamp": null}) };
+            let metadata = if core {
+                json!({"creationTimestamp": null})
+            } else {
+                json!({"name": name, "creationTimestamp": null})
+            };
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
@@ -167,14 +180,16 @@ fn aggregate(served: &Served, core: bool) -> Response<Body> {
         "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
     });
     let mut response = document(StatusCode::OK, &list, false);
-    let kind = HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    let kind =
+        HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     response
 }
 
 fn aggregated(resource: &Arc<Resource>) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let own = kind(&resource.group, &resource.version, &resource.kind);
     let mut value = json!({
         "resource": resource.plural, "responseKind": own,
@@ -206,11 +221,15 @@ fn openapi_index(served: &Served) -> Value {
     let mut paths = BTreeMap::new();
     for (group, versions) in served.groups() {
         for version in versions {
-            let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+            let path =
+                if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
             let hash = openapi_document(served, &group, &version)
                 .map(|value| digest_text(value.to_string().as_bytes()))
                 .unwrap_or_default();
-            paths.insert(path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}));
+            paths.insert(
+                path.clone(),
+                json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}),
+            );
         }
     }
     json!({"paths": paths})

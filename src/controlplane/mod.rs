@@ -111,8 +111,7 @@ impl ControlPlane {
         let retention = Retention::default();
         let store = match &options.dir {
             Some(dir) => {
-                make_directory(dir)
-                    .map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
+                make_directory(dir).map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
                 Store::open(dir, retention)?
             }
             None => Store::in_memory(retention).map_err(|error| OpenError::Memory(error.to_string()))?,

@@ -62,12 +62,12 @@ fn view(mode: &str) -> ClusterView {
             node("sh", "Shanghai", "canary-code-1", mode, &[Line::Default, Line::CT], Life::Alive),
             node("tk", "<script>\"东京\"", "canary-code-2", "follower", &[], Life::Lost),
         ],
-        services: vec![ServiceView {
+        services: Arc::new(vec![ServiceView {
             id: ObjectId { namespace: "default".into(), name: "test".into() },
             spec,
             lines: "default,CT=sh CU=tk+".into(),
             ready: Some((true, "AsWished".into())),
-        }],
+        }]),
         accounts: vec![AccountView {
             id: ObjectId { namespace: "cocoasyncer-system".into(), name: "ali".into() },
             provider: PlatformProvider::Ali,

@@ -77,12 +77,16 @@ fn cluster(sites: &[Site]) -> String {
         "b" => "[CU, CMCC]",
         _ => "[CNEdu]",
     };
-    let addresses = |site: &Site| if site.name == "a" { format!(", addresses: {{fixed: [{}]}}", site.public) } else { String::new() };
+    let addresses = |site: &Site| {
+        if site.name == "a" { format!(", addresses: {{fixed: [{}]}}", site.public) } else { String::new() }
+    };
     let node = |site: &Site| {
         let (name, api) = (site.name, site.api);
         format!(
             "apiVersion: cocoasyncer.io/v1alpha1\nkind: CocoaNode\nmetadata: {{name: {name}}}\nspec: {{nodeName: {name}, nodeCode: {name}, nodeAddress: 'http://127.0.0.1:{api}', workMode: {}, isps: {}, secretRef: {{name: demo}}{}}}\n",
-            mode(name), lines(name), addresses(site),
+            mode(name),
+            lines(name),
+            addresses(site),
         )
     };
     let service = |name: &&str| {
@@ -121,13 +125,29 @@ impl Site {
         let program = std::env::current_exe().context("find this program")?;
         let mut command = Command::new(program);
         command
-            .args(["standalone", "--node", self.name, "--node-code", self.name, "--plane-listen", "127.0.0.1:0"])
-            .args(["--ops-listen", "127.0.0.1:0", "--work-mode", if self.name == "a" { "leader" } else { "follower" }])
+            .args([
+                "standalone",
+                "--node",
+                self.name,
+                "--node-code",
+                self.name,
+                "--plane-listen",
+                "127.0.0.1:0",
+            ])
+            .args([
+                "--ops-listen",
+                "127.0.0.1:0",
+                "--work-mode",
+                if self.name == "a" { "leader" } else { "follower" },
+            ])
             .args(["--public-address", &self.public, "--dns-listen", &self.dns.to_string()])
             .args(["--api-listen", &format!("127.0.0.1:{}", self.api)])
-            .arg("--data-dir").arg(self.dir.join("data"))
-            .arg("--secret-file").arg(parent.join("secret"))
-            .arg("--line-table").arg(parent.join("lines.txt"))
+            .arg("--data-dir")
+            .arg(self.dir.join("data"))
+            .arg("--secret-file")
+            .arg(parent.join("secret"))
+            .arg("--line-table")
+            .arg(parent.join("lines.txt"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::controllers::service::retained::Retained;
 use crate::controllers::service::sync::{Done, sync};
-use crate::controllers::service::{finalize, report};
+use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::Context;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
 use crate::domain::dns_plan::{Found, FoundZone, Owner};
@@ -51,7 +51,7 @@ pub async fn run(
             _ => RESYNC,
         };
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return ctx.metrics.forget(id.zone.as_str()),
             () = tokio::time::sleep(wait) => {}
             changed = snapshots.changed() => if changed.is_err() { return },
         }
@@ -80,7 +80,9 @@ async fn turn(
     let same = memory.last.as_ref().is_some_and(|(last, _)| last.same_targets(&wish));
     if due || !same {
         let unmarked = finalize::add(ctx, services).await;
+        let began = Instant::now();
         let done = sync(provider.as_ref(), &id.zone, &wish, &unmarked).await;
+        measure::turn(ctx, id, &wish, &done, began.elapsed());
         memory.failures = if done.is_clean() { 0 } else { memory.failures.saturating_add(1) };
         memory.due = Some(Instant::now() + next_look(&done, memory.failures));
         tell(id, &done);

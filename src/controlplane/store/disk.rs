@@ -119,7 +119,9 @@ fn create(dir: &Path, file: &Path, builder: &Builder) -> Result<Database, StoreO
     }
     // For the owner only: it holds every Secret.
     let empty = std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&fresh);
-    let db = builder.create_file(empty.map_err(|error| io(error.into()))?).map_err(|error| refusal(dir, file, error))?;
+    let db = builder
+        .create_file(empty.map_err(|error| io(error.into()))?)
+        .map_err(|error| refusal(dir, file, error))?;
     initialise(&db).map_err(io)?;
     std::fs::rename(&fresh, file).map_err(|error| io(error.into()))?;
     std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| io(error.into()))?;

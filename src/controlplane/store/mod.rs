@@ -11,7 +11,11 @@ pub mod log;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, RwLock, atomic::{AtomicBool, Ordering}, mpsc},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -171,7 +175,8 @@ impl Store {
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listed, ReadError> {
         self.read(|db| {
             let read = db.begin_read()?;
-            let revision = read.open_table(disk::COUNTERS)?.get(disk::REVISION)?.map_or(1, |guard| guard.value());
+            let revision =
+                read.open_table(disk::COUNTERS)?.get(disk::REVISION)?.map_or(1, |guard| guard.value());
             let objects = read.open_table(disk::OBJECTS)?;
             let mut items = Vec::new();
             for row in objects.range(after.unwrap_or(prefix)..)? {
@@ -371,10 +376,16 @@ impl Writer {
     }
 
     #[allow(clippy::type_complexity)]
-    fn transact(&self, writes: &[&Write]) -> Result<(Vec<Result<u64, CommitError>>, Vec<Entry>), redb::Error> {
+    fn transact(
+        &self,
+        writes: &[&Write],
+    ) -> Result<(Vec<Result<u64, CommitError>>, Vec<Entry>), redb::Error> {
         let db = self.db.read().expect("no holder of this lock panics");
         let Some(db) = db.as_ref() else {
-            return Ok((vec![Err(CommitError::Failed("the plane is closed".to_owned())); writes.len()], Vec::new()));
+            return Ok((
+                vec![Err(CommitError::Failed("the plane is closed".to_owned())); writes.len()],
+                Vec::new(),
+            ));
         };
         let transaction = db.begin_write()?;
         let mut answers = Vec::with_capacity(writes.len());

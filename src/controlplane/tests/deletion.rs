@@ -89,7 +89,8 @@ async fn in_the_foreground_the_owner_goes_last_and_an_orphan_stays() {
 
     let top = api.create(&post, &map("top", json!([]))).await.unwrap();
     api.create(&post, &map("child", owner(&top, true))).await.unwrap();
-    let orphan = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    let orphan =
+        DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
     api.delete("top", &orphan).await.unwrap();
     eventually(&plane, "the owner goes", || async { api.get_opt("top").await.unwrap().is_none() }).await;
     assert_eq!(api.get("child").await.unwrap().metadata.owner_references, None);
@@ -121,7 +122,8 @@ async fn a_namespace_takes_its_content_along_and_takes_nothing_new() {
     assert_eq!(namespaces.get("ns").await.unwrap().status.unwrap().phase.as_deref(), Some("Terminating"));
     let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     maps.patch("held", &PatchParams::default(), &free).await.unwrap();
-    eventually(&plane, "the namespace goes", || async { namespaces.get_opt("ns").await.unwrap().is_none() }).await;
+    eventually(&plane, "the namespace goes", || async { namespaces.get_opt("ns").await.unwrap().is_none() })
+        .await;
     let refused = status(maps.create(&post, &map("late", json!([]))).await.unwrap_err());
     assert_eq!(refused.code, 404);
     let refused = status(namespaces.delete("default", &DeleteParams::default()).await.unwrap_err());
@@ -176,8 +178,16 @@ async fn a_collection_is_deleted_by_selector() {
         one.metadata.labels = Some([("colour".to_owned(), colour.to_owned())].into());
         api.create(&PostParams::default(), &one).await.unwrap();
     }
-    api.delete_collection(&DeleteParams::default(), &ListParams::default().labels("colour=red")).await.unwrap();
-    let left: Vec<String> =
-        api.list(&ListParams::default()).await.unwrap().items.into_iter().filter_map(|one| one.metadata.name).collect();
+    api.delete_collection(&DeleteParams::default(), &ListParams::default().labels("colour=red"))
+        .await
+        .unwrap();
+    let left: Vec<String> = api
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .filter_map(|one| one.metadata.name)
+        .collect();
     assert_eq!(left, ["b"]);
 }

@@ -13,7 +13,10 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent,
+        WatchParams,
+    },
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
@@ -67,7 +70,8 @@ async fn widgets(client: &Client) -> Api<DynamicObject> {
     if let Err(kube::Error::Api(status)) = &made {
         assert!(status.is_already_exists(), "{status:?}");
     }
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.org", "v1", "Widget"), "widgets");
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.org", "v1", "Widget"), "widgets");
     Api::namespaced_with(client.clone(), "default", &resource)
 }
 
@@ -127,11 +131,20 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     plane.close().await;
     let plane = ControlPlane::open(options).await.unwrap();
     // The definition is not applied again: it must be served from the store.
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.org", "v1", "Widget"), "widgets");
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.org", "v1", "Widget"), "widgets");
     let api: Api<DynamicObject> = Api::namespaced_with(plane.client(), "default", &resource);
     assert_eq!(api.get("a").await.unwrap(), made);
     // Versions go on from where they were, and the past before the start is gone.
-    let old = api.watch(&WatchParams::default().timeout(2), "1").await.unwrap().boxed().next().await.unwrap().unwrap();
+    let old = api
+        .watch(&WatchParams::default().timeout(2), "1")
+        .await
+        .unwrap()
+        .boxed()
+        .next()
+        .await
+        .unwrap()
+        .unwrap();
     assert!(matches!(old, WatchEvent::Error(status) if status.code == 410));
 }
 

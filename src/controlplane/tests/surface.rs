@@ -81,7 +81,8 @@ async fn tables_and_metadata_come_in_the_form_that_was_asked_for() {
     let api = widgets(&plane.client()).await;
     api.create(&PostParams::default(), &widget("a", json!({"size": 3}))).await.unwrap();
     let path = "/apis/example.org/v1/namespaces/default/widgets";
-    let (_, table) = ask(&plane, get(path, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")).await;
+    let (_, table) =
+        ask(&plane, get(path, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")).await;
     assert_eq!((&table["kind"], &table["rows"][0]["cells"]), (&json!("Table"), &json!(["a", 3])));
     assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
     let partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
@@ -99,7 +100,8 @@ async fn unknown_fields_are_dropped_with_a_warning_or_refused_when_strict() {
     let path = "/apis/example.org/v1/namespaces/default/widgets";
     let body = |name: &str| {
         let spec = json!({"size": 1, "sise": 2});
-        json!({"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}).to_string()
+        json!({"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec})
+            .to_string()
     };
     let (response, made) = ask(&plane, send(Method::POST, path, "application/json", body("a"))).await;
     assert_eq!(response.headers()["warning"], "299 - \"unknown field \\\"spec.sise\\\"\"");
@@ -150,7 +152,12 @@ async fn discovery_names_every_kind_and_forgets_none_that_is_applied() {
     let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
     let (_, groups) = ask(&plane, get("/apis", aggregated)).await;
     assert_eq!(groups["kind"], "APIGroupDiscoveryList");
-    let found = groups["items"].as_array().unwrap().iter().find(|one| one["metadata"]["name"] == "example.org").unwrap();
+    let found = groups["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["metadata"]["name"] == "example.org")
+        .unwrap();
     assert_eq!(found["versions"][0]["resources"][0]["resource"], "widgets");
     let (_, plain) = ask(&plane, get("/apis", "application/json")).await;
     assert_eq!(plain["kind"], "APIGroupList");
@@ -174,8 +181,11 @@ async fn a_bug_under_a_request_is_a_500_and_not_the_end_of_the_caller() {
     let plane = ControlPlane::in_memory().await.unwrap();
     let engine: Arc<_> = plane.engine.clone();
     // A body that panics when it is read stands for any bug below the surface.
-    let body = Body::from_stream(futures::stream::once(async { panic!("a bug") as Result<Vec<u8>, std::io::Error> }));
+    let body = Body::from_stream(futures::stream::once(async {
+        panic!("a bug") as Result<Vec<u8>, std::io::Error>
+    }));
     let mut service = ApiService::new(engine, Some(Identity::admin()));
-    let response = service.call(send(Method::POST, "/api/v1/namespaces", "application/json", body)).await.unwrap();
+    let response =
+        service.call(send(Method::POST, "/api/v1/namespaces", "application/json", body)).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }

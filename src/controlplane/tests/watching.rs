@@ -49,8 +49,10 @@ async fn what_begins_to_match_is_added_and_what_ceases_is_deleted() {
     let events = raw_watch(&plane.client(), &selected, 4).await;
     // The second write of red changes nothing, so it is no event.
     assert_eq!(named(&events), ["ADDED a", "DELETED a", "ADDED a", "DELETED a"]);
-    let versions: Vec<u64> =
-        events.iter().map(|(_, one)| one["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()).collect();
+    let versions: Vec<u64> = events
+        .iter()
+        .map(|(_, one)| one["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap())
+        .collect();
     assert!(versions.is_sorted(), "{versions:?}");
 }
 
@@ -109,7 +111,8 @@ async fn pages_show_one_moment_whatever_is_written_between_them() {
     api.patch("d", &PatchParams::default(), &patch).await.unwrap();
     let token = first.metadata.continue_.clone().unwrap();
     let second = api.list(&page.clone().continue_token(&token)).await.unwrap();
-    let names = |items: &[ConfigMap]| items.iter().filter_map(|one| one.metadata.name.clone()).collect::<Vec<_>>();
+    let names =
+        |items: &[ConfigMap]| items.iter().filter_map(|one| one.metadata.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&second.items), ["c", "d"]);
     assert_eq!(second.items[1].data, None);
     assert_eq!(second.metadata.resource_version, first.metadata.resource_version);

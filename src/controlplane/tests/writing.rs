@@ -71,11 +71,14 @@ async fn status_and_spec_have_each_their_own_door() {
     let patched = api.patch_status("a", &PatchParams::default(), &patch).await.unwrap();
     assert_eq!((&patched.data["spec"]["size"], &patched.data["status"]["ready"]), (&json!(1), &json!(true)));
     assert_eq!(patched.metadata.generation, Some(1));
-    let patched = api.patch("a", &PatchParams::default(), &Patch::Merge(json!({"status": {"ready": false}}))).await;
+    let patched =
+        api.patch("a", &PatchParams::default(), &Patch::Merge(json!({"status": {"ready": false}}))).await;
     assert_eq!(patched.unwrap().data["status"]["ready"], json!(true));
     // A status apply that says the same again is no write: else each would wake the controller that made it.
     let apply = |ready: bool| {
-        Patch::Apply(json!({"apiVersion": "example.org/v1", "kind": "Widget", "status": {"ready": ready}, "metadata": {"name": "a"}}))
+        Patch::Apply(
+            json!({"apiVersion": "example.org/v1", "kind": "Widget", "status": {"ready": ready}, "metadata": {"name": "a"}}),
+        )
     };
     let params = PatchParams::apply("controller").force();
     let first = api.patch_status("a", &params, &apply(false)).await.unwrap();
@@ -104,7 +107,9 @@ async fn appliers_share_an_object_and_fight_only_over_the_same_field() {
     let plane = ControlPlane::in_memory().await.unwrap();
     let api = widgets(&plane.client()).await;
     let body = |spec: Value| {
-        Patch::Apply(json!({"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": spec}))
+        Patch::Apply(
+            json!({"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": spec}),
+        )
     };
     let one = PatchParams::apply("one");
     let two = PatchParams::apply("two");
@@ -116,7 +121,8 @@ async fn appliers_share_an_object_and_fight_only_over_the_same_field() {
     assert_eq!(fight.details.unwrap().causes[0].field, ".spec.size");
     let won = api.patch("a", &two.clone().force(), &body(json!({"size": 2}))).await.unwrap();
     assert_eq!((&won.data["spec"]["size"], &won.data["spec"]["colour"]), (&json!(2), &json!("red")));
-    let nameless = status(api.patch("a", &PatchParams::default(), &body(json!({"size": 2}))).await.unwrap_err());
+    let nameless =
+        status(api.patch("a", &PatchParams::default(), &body(json!({"size": 2}))).await.unwrap_err());
     assert_eq!(nameless.code, 400);
 }
 
@@ -157,7 +163,8 @@ async fn the_two_faces_of_an_event_are_one_object() {
     let core: Api<CoreEvent> = Api::default_namespaced(plane.client());
     let found = core.list(&ListParams::default().fields("involvedObject.name=a")).await.unwrap().items;
     assert_eq!(found[0].message.as_deref(), Some("words"));
-    let patch = Patch::Merge(json!({"series": {"count": 2, "lastObservedTime": "2024-01-01T00:00:01.000000Z"}}));
+    let patch =
+        Patch::Merge(json!({"series": {"count": 2, "lastObservedTime": "2024-01-01T00:00:01.000000Z"}}));
     new.patch("e", &PatchParams::default(), &patch).await.unwrap();
     assert_eq!(core.get("e").await.unwrap().series.unwrap().count, Some(2));
 }
@@ -186,7 +193,9 @@ async fn builtins_that_controllers_lean_on_behave() {
     }))
     .unwrap();
     deployments.create(&post, &deployment).await.unwrap();
-    let patch = Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": [{"name": "y", "image": "j"}]}}}}));
+    let patch = Patch::Strategic(
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "y", "image": "j"}]}}}}),
+    );
     let patched = deployments.patch("d", &PatchParams::default(), &patch).await.unwrap();
     assert_eq!(patched.spec.unwrap().template.spec.unwrap().containers.len(), 2);
     let four = Patch::Merge(json!({"spec": {"replicas": 4}}));

@@ -109,7 +109,8 @@ impl World {
         let (clock, provider) = (self.clock.clone(), self.provider.clone());
         let clock = Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap());
         let provider_for = Arc::new(move |_: &_| Some(provider.clone() as Arc<dyn DnsProvider>));
-        let ctx = Context::new(self.client.clone(), "n1".into(), stores, clock, provider_for);
+        let ctx =
+            Context::new(self.client.clone(), "n1".into(), stores, clock, provider_for, Default::default());
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let seen = || snapshots.subscribe();
         let retained = Retained::load(&self.client).await.unwrap();
