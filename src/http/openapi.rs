@@ -13,7 +13,8 @@ use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::http::body::json;
-use crate::http::pages::{Language, STYLE, html, rendered};
+use crate::http::pages::words::Language;
+use crate::http::pages::{STYLE, html, rendered};
 use crate::http::state::ApiState;
 use crate::http::{admin, badge, cluster, pages};
 use crate::wire::cluster::{Answer, CocoaBasic, Envelope};

@@ -24,9 +24,9 @@ use crate::domain::view::{ClusterView, NodeView, ServiceView};
 use crate::http::state::ApiState;
 use crate::wire::render::without_user;
 
-mod words;
+pub mod words;
 
-pub use words::Language;
+use words::Language;
 use words::Words;
 
 /// The one style sheet, inside every page; its digest is all that the pages may load.

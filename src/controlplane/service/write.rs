@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Ask, body, document};
 use crate::controlplane::{
-    engine::{Call, DeleteOptions, Patch, Validation},
+    engine::{Call, Validation, delete::DeleteOptions, write::Patch},
     object::{Part, Propagation},
     path::Address,
     registry::{Origin, Resource},
