@@ -1,1 +1,368 @@
-//! To be written.
+//! Settings of a process: plain values, checked once, each refusal naming the flag. It knows no command line parser, no
+//! environment and no file's content; what a setting means is said where it is used.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use kube::core::ObjectMeta;
+
+use crate::api::node::{AddressSource, CocoaNode, CocoaNodeSpec, Echo, Liveness, SecretKeyRef};
+use crate::api::vocab::{Line, NetworkType, WorkMode};
+use crate::config::checks::{
+    ADDRESS, apart, authority, existing, first_node, listen, log, networks, node_name, parsed,
+};
+use crate::domain::names::{DnsName, FieldError};
+
+pub mod checks;
+pub mod state;
+
+/// Where the embedded plane listens unless told otherwise; not a real cluster's 6443, so that both fit on one host.
+pub const DEFAULT_PLANE: &str = "127.0.0.1:16443";
+/// Where the v1 API listens unless told otherwise.
+pub const DEFAULT_API: &str = "127.0.0.1:44443";
+/// Where health, readiness and metrics are told unless told otherwise.
+pub const DEFAULT_OPS: &str = "127.0.0.1:44480";
+/// Where the DNS server listens unless told otherwise; 53 needs a privilege and is often taken.
+pub const DEFAULT_DNS: &str = "127.0.0.1:1053";
+/// The kubeconfig's name in the data directory.
+pub const KUBECONFIG: &str = "kubeconfig";
+
+/// All settings of one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Object name of the CocoaNode that this process is.
+    pub node: String,
+    /// Where the objects live.
+    pub plane: Plane,
+    /// What it listens on.
+    pub listen: Listen,
+    /// Files with rows `CIDR LINE`; read anew when they change.
+    pub line_tables: Vec<PathBuf>,
+    /// Folders whose objects are applied at start and on change.
+    pub manifests: Vec<PathBuf>,
+    /// The old program's `config.yaml`, made into objects once.
+    pub old_config: Option<PathBuf>,
+    /// The CocoaNode that is created for this process where none has its name.
+    pub first_node: FirstNode,
+    /// Peers from these networks are told credentials by `getClusterInfo`; nobody else.
+    pub reveal_credentials_to: Vec<IpNet>,
+    /// Whether a reverse proxy stands in front: then the asker's address is the one that it forwards.
+    pub reverse_proxy: bool,
+    /// Who answers for the zones of the DNS server inside.
+    pub authority: Authority,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Where the objects live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plane {
+    /// In this process.
+    Embedded(Embedded),
+    /// In a cluster.
+    Cluster(ClusterAccess),
+}
+
+/// The embedded plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedded {
+    /// Everything that must survive a restart lies here.
+    pub data_dir: PathBuf,
+    /// Where it listens for kubectl.
+    pub listen: SocketAddr,
+    /// Where the kubeconfig is written, mode 0600.
+    pub kubeconfig: PathBuf,
+}
+
+/// The way to a cluster; both empty: the Pod's service account, else the user's kubeconfig.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterAccess {
+    /// A kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it; none: its current one.
+    pub context: Option<String>,
+}
+
+/// What the process listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The v1 API with `/metrics`.
+    pub api: SocketAddr,
+    /// `/healthz`, `/readyz` and `/metrics`.
+    pub ops: SocketAddr,
+    /// DNS, UDP and TCP each; empty: no DNS server.
+    pub dns: Vec<SocketAddr>,
+}
+
+/// The CocoaNode that is created at first start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstNode {
+    /// Friendly name.
+    pub display_name: String,
+    /// Unique code.
+    pub code: String,
+    /// Base URL under which its peers reach it.
+    pub address: String,
+    /// Leader or follower.
+    pub work_mode: WorkMode,
+    /// Its own lines.
+    pub lines: Vec<Line>,
+    /// Families it publishes.
+    pub network: NetworkType,
+    /// Its public addresses; empty: none are fixed.
+    pub fixed: Vec<IpAddr>,
+    /// Echo services that tell them; empty: none are asked.
+    pub echo: Vec<String>,
+    /// How many echo services must agree.
+    pub echo_agreement: u32,
+    /// Whether private addresses may be published.
+    pub allow_private: bool,
+    /// A file with its shared secret; none: one is made up.
+    pub secret_file: Option<PathBuf>,
+}
+
+/// Who answers for the zones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authority {
+    /// Mail address in the SOA; none: `hostmaster@` the zone.
+    pub hostmaster: Option<String>,
+    /// The zones' name servers; empty: `ns` in each zone.
+    pub name_servers: Vec<DnsName>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Directives as `tracing` knows them, e.g. `info,cocoasyncer=debug`.
+    pub filter: String,
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What was written on the command line, unchecked: one field a flag, `None` and empty where it was left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the flag of its name, told in the command line's help")]
+pub struct Flags {
+    pub node: Option<String>,
+    pub host_name: String,
+    pub api_listen: String,
+    pub ops_listen: String,
+    pub dns_listen: Vec<String>,
+    pub line_tables: Vec<PathBuf>,
+    pub manifests: Vec<PathBuf>,
+    pub old_config: Option<PathBuf>,
+    pub display_name: Option<String>,
+    pub node_code: Option<String>,
+    pub address: Option<String>,
+    pub work_mode: String,
+    pub lines: Vec<String>,
+    pub network_type: String,
+    pub public_addresses: Vec<String>,
+    pub echo: Vec<String>,
+    pub echo_agreement: u32,
+    pub allow_private: bool,
+    pub secret_file: Option<PathBuf>,
+    pub reveal_credentials_to: Vec<String>,
+    pub reverse_proxy: bool,
+    pub hostmaster: Option<String>,
+    pub name_servers: Vec<String>,
+    pub log: String,
+    pub log_format: String,
+}
+
+/// The flags of `standalone` alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the flag of its name, told in the command line's help")]
+pub struct PlaneFlags {
+    pub data_dir: PathBuf,
+    pub plane_listen: String,
+    pub write_kubeconfig: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Settings of `standalone`: the plane lies inside.
+    pub fn standalone(flags: Flags, plane: PlaneFlags) -> Result<Self, FieldError> {
+        let PlaneFlags { data_dir, plane_listen, write_kubeconfig } = plane;
+        if data_dir.as_os_str().is_empty() {
+            return Err(FieldError::new("--data-dir", "must not be empty: name a folder"));
+        }
+        let kubeconfig = write_kubeconfig.unwrap_or_else(|| data_dir.join(KUBECONFIG));
+        let embedded =
+            Embedded { listen: parsed("--plane-listen", &plane_listen, ADDRESS)?, data_dir, kubeconfig };
+        let plane_at = embedded.listen;
+        let settings = Self::of(flags, Plane::Embedded(embedded))?;
+        apart(
+            "--plane-listen",
+            plane_at,
+            &[("--api-listen", settings.listen.api), ("--ops-listen", settings.listen.ops)],
+        )?;
+        Ok(settings)
+    }
+
+    /// Settings of `run`: the plane is a cluster.
+    pub fn in_cluster(flags: Flags, access: ClusterAccess) -> Result<Self, FieldError> {
+        Self::of(flags, Plane::Cluster(access))
+    }
+
+    fn of(flags: Flags, plane: Plane) -> Result<Self, FieldError> {
+        let node = node_name(&flags)?;
+        let listen = listen(&flags)?;
+        Ok(Self {
+            first_node: first_node(&flags, &node, listen.api)?,
+            reveal_credentials_to: networks(&flags.reveal_credentials_to)?,
+            authority: authority(&flags)?,
+            log: log(&flags)?,
+            line_tables: existing("--line-table", flags.line_tables, Path::is_file, "file")?,
+            manifests: existing("--manifests", flags.manifests, Path::is_dir, "folder")?,
+            old_config: existing(
+                "--old-config",
+                flags.old_config.into_iter().collect(),
+                Path::is_file,
+                "file",
+            )?
+            .pop(),
+            reverse_proxy: flags.reverse_proxy,
+            node,
+            plane,
+            listen,
+        })
+    }
+}
+
+impl FirstNode {
+    /// The object to create, under the name of this process's node.
+    pub fn object(&self, name: &str) -> CocoaNode {
+        let source = AddressSource { allow_private: self.allow_private, ..AddressSource::default() };
+        let addresses = match () {
+            () if !self.fixed.is_empty() => Some(AddressSource {
+                fixed: Some(self.fixed.iter().map(ToString::to_string).collect()),
+                ..source
+            }),
+            () if !self.echo.is_empty() => {
+                let echo = Echo {
+                    services: self.echo.clone(),
+                    agreement: self.echo_agreement,
+                    interval_seconds: 60,
+                };
+                Some(AddressSource { echo: Some(echo), ..source })
+            }
+            () => None,
+        };
+        let spec = CocoaNodeSpec {
+            node_name: self.display_name.clone(),
+            node_code: self.code.clone(),
+            node_address: self.address.clone(),
+            work_mode: self.work_mode,
+            isps: self.lines.clone(),
+            network_type: self.network,
+            secret_ref: Some(SecretKeyRef { name: name.to_owned(), namespace: None, key: None }),
+            addresses,
+            liveness: Liveness::default(),
+            preference: 50,
+            drain: None,
+            pin: None,
+        };
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        CocoaNode { metadata, spec, status: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags() -> Flags {
+        Flags {
+            host_name: "Tokyo-1.example.com".into(),
+            api_listen: DEFAULT_API.into(),
+            ops_listen: DEFAULT_OPS.into(),
+            dns_listen: vec![DEFAULT_DNS.into()],
+            work_mode: "leader".into(),
+            lines: vec!["default".into()],
+            network_type: "IPV4".into(),
+            echo_agreement: 1,
+            log: "info".into(),
+            log_format: "text".into(),
+            ..Flags::default()
+        }
+    }
+
+    fn plane() -> PlaneFlags {
+        PlaneFlags { data_dir: "data".into(), plane_listen: DEFAULT_PLANE.into(), write_kubeconfig: None }
+    }
+
+    #[test]
+    fn defaults_listen_on_loopback_and_name_the_node_after_the_host() {
+        let settings = Settings::standalone(flags(), plane()).unwrap();
+        assert_eq!(settings.node, "tokyo-1");
+        assert_eq!(settings.first_node.address, "http://127.0.0.1:44443");
+        assert_eq!(settings.first_node.code, "tokyo-1");
+        let Plane::Embedded(embedded) = settings.plane else { panic!("standalone has its plane inside") };
+        assert_eq!(embedded.kubeconfig, Path::new("data/kubeconfig"));
+        let all = [settings.listen.api, settings.listen.ops, settings.listen.dns[0], embedded.listen];
+        assert!(all.iter().all(|address| address.ip().is_loopback()));
+        let object = settings.first_node.object("tokyo-1");
+        assert_eq!(object.spec.isps, [Line::Default]);
+        assert_eq!(object.spec.addresses, None);
+    }
+
+    #[test]
+    fn every_bad_value_is_refused_by_its_flag() {
+        #[track_caller]
+        fn check(flag: &str, part: &str, change: impl FnOnce(&mut Flags, &mut PlaneFlags)) {
+            let (mut flags, mut plane) = (flags(), plane());
+            change(&mut flags, &mut plane);
+            let err = Settings::standalone(flags, plane).unwrap_err();
+            assert_eq!(err.field, flag);
+            assert!(err.why.contains(part), "{err}");
+        }
+        let one = |text: &str| vec![text.to_owned()];
+        check("--node", "lower-case", |f, _| f.node = Some("Tokyo_1".into()));
+        check("--node", "lower-case", |f, _| f.node = Some(String::new()));
+        check("--data-dir", "name a folder", |_, p| p.data_dir = PathBuf::new());
+        check("--plane-listen", "not an address and port", |_, p| p.plane_listen = "localhost".into());
+        check("--plane-listen", "--api-listen's", |_, p| p.plane_listen = DEFAULT_API.into());
+        check("--api-listen", "not an address and port", |f, _| f.api_listen = "127.0.0.1:70000".into());
+        check("--ops-listen", "--api-listen's", |f, _| f.ops_listen = DEFAULT_API.into());
+        check("--dns-listen", "not an address and port", |f, _| f.dns_listen = one("53"));
+        check("--dns-listen", "twice", |f, _| f.dns_listen.push(DEFAULT_DNS.into()));
+        check("--line-table", "no file", |f, _| f.line_tables = vec!["/nonexistent/lines".into()]);
+        check("--manifests", "no folder", |f, _| f.manifests = vec!["/nonexistent".into()]);
+        check("--old-config", "no file", |f, _| f.old_config = Some("/nonexistent/config.yaml".into()));
+        check("--secret-file", "no file", |f, _| f.secret_file = Some("/nonexistent/secret".into()));
+        check("--display-name", "1 to 64", |f, _| f.display_name = Some(String::new()));
+        check("--node-code", "1 to 64", |f, _| f.node_code = Some("-x".into()));
+        check("--address", "http://", |f, _| f.address = Some("tokyo:44443".into()));
+        check("--address", "password", |f, _| f.address = Some("http://a:b@tokyo".into()));
+        check("--address", "no host", |f, _| f.address = Some("http:///x".into()));
+        check("--work-mode", "leader, follower", |f, _| f.work_mode = "boss".into());
+        check("--lines", "unknown line", |f, _| f.lines = one("telecom"));
+        check("--lines", "twice", |f, _| f.lines.push("default".into()));
+        check("--network-type", "Both", |f, _| f.network_type = "ipv4".into());
+        check("--public-address", "not an IP", |f, _| f.public_addresses = one("203.0.113.300"));
+        check("--public-address", "add --allow-private", |f, _| f.public_addresses = one("10.0.0.1"));
+        check("--public-address", "--network-type is IPV4", |f, _| f.public_addresses = one("2001:db8::1"));
+        check("--echo", "not an http", |f, _| f.echo = one("ftp://ip.example.com"));
+        check("--echo", "one source", |f, _| {
+            f.echo = one("https://ip.example.com");
+            f.public_addresses = one("203.0.113.1");
+        });
+        check("--echo-agreement", "out of range", |f, _| f.echo_agreement = 2);
+        check("--reveal-credentials-to", "not a CIDR", |f, _| f.reveal_credentials_to = one("192.0.2.0/33"));
+        check("--hostmaster", "not a mail address", |f, _| f.hostmaster = Some("example.com".into()));
+        check("--name-server", "empty label", |f, _| f.name_servers = one("ns..example.com"));
+        check("--log", "write e.g.", |f, _| f.log = "cocoasyncer=noisy".into());
+        check("--log-format", "text, json", |f, _| f.log_format = "xml".into());
+    }
+}

@@ -1,1 +1,43 @@
-//! To be written.
+//! The types users write: three CRDs, their vocabulary, their conditions. No client, no I/O, no clock.
+//!
+//! Everything here is spelt as it appears in a manifest; what a value means beyond its spelling is `domain`'s.
+
+pub mod vocab;
+pub mod condition;
+pub mod node;
+pub mod service;
+pub mod app;
+pub mod crds;
+
+/// API group of all our kinds.
+pub const GROUP: &str = "cocoasyncer.io";
+/// API version of all our kinds.
+pub const VERSION: &str = "v1alpha1";
+/// Namespace for what belongs to the operator itself, and for the Secrets of cluster-scoped nodes.
+pub const SYSTEM_NAMESPACE: &str = "cocoasyncer-system";
+
+/// Finalizer on a ManagedService: its records are removed before it goes.
+pub const RECORDS_FINALIZER: &str = "cocoasyncer.io/records";
+
+/// Label whose value says whence an object came; `leader` marks what a leader pushed to this node.
+pub const ORIGIN_LABEL: &str = "cocoasyncer.io/origin";
+/// Value of [`ORIGIN_LABEL`] for objects that the leader pushed.
+pub const ORIGIN_LEADER: &str = "leader";
+/// Value of [`ORIGIN_LABEL`] for objects read from a manifests folder or the old configuration file.
+pub const ORIGIN_MANIFESTS: &str = "manifests";
+/// Label on a Secret: it holds the account of this DNS platform (`Ali`, ...).
+pub const PROVIDER_LABEL: &str = "cocoasyncer.io/platform-provider";
+/// Label on a ConfigMap: its data are line tables (`CIDR LINE` a row).
+pub const LINE_TABLE_LABEL: &str = "cocoasyncer.io/line-table";
+
+/// Annotation on a ManagedService: releases a held mass change; its value is the plan's digest from the condition.
+pub const RELEASE_ANNOTATION: &str = "cocoasyncer.io/release-plan";
+/// Annotation on a ManagedService: `"true"` takes foreign records under its name into our ownership.
+pub const ADOPT_ANNOTATION: &str = "cocoasyncer.io/adopt";
+
+/// Key in a node's Secret under which its shared secret lies, unless the reference says otherwise.
+pub const NODE_SECRET_KEY: &str = "cocoaSecret";
+/// Key in a platform account's Secret: the access key's id.
+pub const ACCESS_KEY: &str = "accessKey";
+/// Key in a platform account's Secret: the access key's secret.
+pub const ACCESS_SECRET: &str = "accessSecret";

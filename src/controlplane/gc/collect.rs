@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Collector;
 use crate::controlplane::{
-    engine::{Call, DeleteOptions},
+    engine::{Call, delete::DeleteOptions},
     object::{self, Part, Propagation},
     registry::{Origin, crd},
     status::Refusal,

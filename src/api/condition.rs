@@ -1,0 +1,101 @@
+//! Conditions of all three kinds: types, reasons, and the one merge that keeps transition times.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Condition types that we set.
+pub mod types {
+    /// The object says what it must, and nothing contradicts it.
+    pub const VALID: &str = "Valid";
+    /// What the object wishes for is so.
+    pub const READY: &str = "Ready";
+    /// Some records are not changed, on purpose.
+    pub const RECORDS_HELD: &str = "RecordsHeld";
+    /// The node's public addresses are known.
+    pub const ADDRESSES_KNOWN: &str = "AddressesKnown";
+}
+
+/// Reasons, stable across releases.
+pub mod reasons {
+    /// All is as wished.
+    pub const AS_WISHED: &str = "AsWished";
+    /// The spec can't be served; the message names the field.
+    pub const INVALID: &str = "Invalid";
+    /// Not all records are in place yet.
+    pub const PENDING: &str = "Pending";
+    /// No living node has an address for some line: its last records stay.
+    pub const NO_LIVING_NODE: &str = "NoLivingNode";
+    /// No node holds the default line.
+    pub const NO_DEFAULT_LINE: &str = "NoDefaultLine";
+    /// The provider refused or failed.
+    pub const PROVIDER_FAILED: &str = "ProviderFailed";
+    /// The provider is not configured on this node.
+    pub const PROVIDER_UNKNOWN: &str = "ProviderUnknown";
+    /// More would change than the guard lets through.
+    pub const MASS_CHANGE: &str = "MassChange";
+    /// Records under the name belong to somebody else.
+    pub const FOREIGN_RECORDS: &str = "ForeignRecords";
+    /// Nothing is held.
+    pub const NOTHING_HELD: &str = "NothingHeld";
+    /// The records are being removed.
+    pub const DELETING: &str = "Deleting";
+    /// The node lives.
+    pub const ALIVE: &str = "Alive";
+    /// The node missed too many beats.
+    pub const LOST: &str = "Lost";
+    /// The node answers again but has not yet earned its lines back.
+    pub const RETURNING: &str = "Returning";
+    /// The node has not been heard of since this process started.
+    pub const NOT_SEEN: &str = "NotSeen";
+    /// The node is drained.
+    pub const DRAINED: &str = "Drained";
+    /// The addresses are known and agreed on.
+    pub const LEARNED: &str = "Learned";
+    /// Sources of the address failed or disagree.
+    pub const NOT_LEARNED: &str = "NotLearned";
+}
+
+/// A condition to report, before it is merged with what stood there.
+pub fn condition(kind: &str, status: bool, reason: &str, message: impl Into<String>) -> Condition {
+    Condition {
+        type_: kind.to_owned(),
+        status: if status { "True" } else { "False" }.to_owned(),
+        reason: reason.to_owned(),
+        message: message.into(),
+        observed_generation: None,
+        last_transition_time: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
+    }
+}
+
+/// Merges `new` over `old`: a condition whose status did not change keeps its transition time, so that an unchanged
+/// state is an unchanged status and no write. Types that only stand in `old` stay as they are.
+pub fn merged(old: &[Condition], new: Vec<Condition>, generation: Option<i64>, now: Time) -> Vec<Condition> {
+    let mut all: Vec<Condition> =
+        old.iter().filter(|o| new.iter().all(|n| n.type_ != o.type_)).cloned().collect();
+    for mut fresh in new {
+        let before = old.iter().find(|o| o.type_ == fresh.type_);
+        fresh.last_transition_time = match before {
+            Some(before) if before.status == fresh.status => before.last_transition_time.clone(),
+            _ => now.clone(),
+        };
+        fresh.observed_generation = generation;
+        all.push(fresh);
+    }
+    all.sort_by(|a, b| a.type_.cmp(&b.type_));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_keeps_its_time_until_its_status_changes() {
+        let at = |s| Time(k8s_openapi::jiff::Timestamp::from_second(s).unwrap());
+        let first = merged(&[], vec![condition("Ready", true, "AsWished", "")], Some(1), at(10));
+        let same = merged(&first, vec![condition("Ready", true, "AsWished", "")], Some(1), at(20));
+        assert_eq!(first, same);
+        let lost = merged(&same, vec![condition("Ready", false, "Lost", "")], Some(2), at(30));
+        assert_eq!(lost[0].last_transition_time, at(30));
+        assert_eq!(lost[0].observed_generation, Some(2));
+    }
+}

@@ -1,0 +1,199 @@
+//! The nodes' statuses: who lives, where, and which lines it answers for. Written only when they say something new; the
+//! watchdog alone is worth a write every 30 s.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{Api, Resource};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::api::condition::{condition, merged, reasons, types};
+use crate::api::node::{CocoaNode, CocoaNodeStatus, FamilyAddresses, ServedLine};
+use crate::api::vocab::Line;
+use crate::controllers::shared::context::Context;
+use crate::controllers::shared::report::{apply_status, publish};
+use crate::controllers::snapshot::{RESYNC, Snapshot};
+use crate::domain::cluster::Vital;
+use crate::domain::lines::{Assignment, Why, assign};
+use crate::domain::liveness::{Life, elapsed};
+use crate::telemetry::chain::Chain;
+
+const MANAGER: &str = "cocoasyncer/node";
+/// The watchdog in the status is at most this old, as the v1 API's clients expect of a feed.
+const WATCH_DOG_SECONDS: u64 = 30;
+
+/// Reports every node whenever the snapshot changes.
+pub async fn run(
+    ctx: Context,
+    mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    stop: CancellationToken,
+) {
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        if let Some(snapshot) = snapshot {
+            report(&ctx, &snapshot).await;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RESYNC / 2) => {}
+            changed = snapshots.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn report(ctx: &Context, snapshot: &Snapshot) {
+    let members = snapshot.cluster.serving(&Default::default());
+    let assignment = assign(&members);
+    let api = Api::<CocoaNode>::all(ctx.client.clone());
+    let writes = snapshot.nodes.iter().filter_map(|node| {
+        let fresh = status(node, snapshot, &assignment, ctx.now());
+        (node.status.as_ref() != Some(&fresh)).then(|| (node.clone(), fresh))
+    });
+    let writes: Vec<(CocoaNode, CocoaNodeStatus)> = writes.collect();
+    let write = |(node, fresh): (CocoaNode, CocoaNodeStatus)| {
+        let api = api.clone();
+        async move {
+            match apply_status(&api, &node, &fresh, MANAGER).await {
+                Ok(()) => tell(ctx, &node, &fresh).await,
+                Err(error) => warn!(error = %Chain(&error), "node status not written"),
+            }
+        }
+    };
+    futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(8).collect::<()>().await;
+}
+
+async fn tell(ctx: &Context, node: &CocoaNode, fresh: &CocoaNodeStatus) {
+    let before = node.status.as_ref().and_then(|status| status.status_code);
+    let (good, reason, note) = match (before, fresh.status_code) {
+        (Some(200), Some(504)) => {
+            (false, "NodeLost", "it missed too many beats; its lines move to living nodes")
+        }
+        (Some(504), Some(200)) => {
+            (true, "NodeReturned", "it has proven that it stays; its lines are its own again")
+        }
+        _ => return,
+    };
+    publish(ctx, &node.object_ref(&()), good, reason, "Judge", note.to_owned()).await;
+}
+
+fn status(node: &CocoaNode, snapshot: &Snapshot, assignment: &Assignment, now: Timestamp) -> CocoaNodeStatus {
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    let old = node.status.clone().unwrap_or_default();
+    let vital = snapshot.vitals.get(name);
+    let lines = served(name, &old, assignment, now);
+    let addresses = vital.map(|vital| addresses(name, vital, &old, snapshot, now)).unwrap_or_default();
+    let conditions = conditions(name, vital, snapshot);
+    CocoaNodeStatus {
+        status_code: vital.map(|vital| vital.pulse.status_code()),
+        watch_dog: vital.and_then(|vital| watch_dog(vital, &old)),
+        serving: serving(&lines),
+        published: published(&addresses),
+        lines,
+        addresses,
+        conditions: merged(&old.conditions, conditions, node.metadata.generation, Time(now)),
+        observed_generation: node.metadata.generation,
+    }
+}
+
+fn watch_dog(vital: &Vital, old: &CocoaNodeStatus) -> Option<Time> {
+    // Whole seconds: a status is for people and for the next start, not for beats.
+    let read = vital.pulse.watch_dog.and_then(|dog| Timestamp::from_second(dog.as_second()).ok());
+    match (read, &old.watch_dog) {
+        (Some(read), Some(before))
+            if elapsed(before.0, read).as_secs() < WATCH_DOG_SECONDS && before.0 <= read =>
+        {
+            Some(before.clone())
+        }
+        (Some(read), _) => Some(Time(read)),
+        (None, before) => before.clone(),
+    }
+}
+
+fn served(name: &str, old: &CocoaNodeStatus, assignment: &Assignment, now: Timestamp) -> Vec<ServedLine> {
+    let mine = assignment.iter().filter_map(|(at, holder)| {
+        let holder = holder.as_ref()?;
+        (holder.node == name).then_some((at, holder.why == Why::TakenOver))
+    });
+    let line = |(&(line, family), taken_over): (&(Line, _), bool)| {
+        let before =
+            old.lines.iter().find(|l| (l.line, l.family, l.taken_over) == (line, family, taken_over));
+        let since = before.map_or(Time(now), |before| before.since.clone());
+        ServedLine { line, family, taken_over, since }
+    };
+    mine.map(line).collect()
+}
+
+fn serving(lines: &[ServedLine]) -> String {
+    let mut words: Vec<String> =
+        lines.iter().map(|l| format!("{}{}", l.line, if l.taken_over { "+" } else { "" })).collect();
+    words.dedup();
+    words.join(",")
+}
+
+fn addresses(
+    name: &str,
+    vital: &Vital,
+    old: &CocoaNodeStatus,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Vec<FamilyAddresses> {
+    let source = snapshot.learned.get(name).map(|learned| learned.source);
+    let one = |(family, values): (&_, &std::collections::BTreeSet<_>)| {
+        let before = old.addresses.iter().find(|of| of.family == *family);
+        let values: Vec<_> = values.iter().copied().collect();
+        let same = before.filter(|before| before.values == values);
+        FamilyAddresses {
+            family: *family,
+            source: source.or(before.map(|b| b.source.as_str())).unwrap_or("peer").to_owned(),
+            learned_at: same.map_or(Time(now), |before| before.learned_at.clone()),
+            values,
+        }
+    };
+    vital.addresses.iter().filter(|(_, values)| !values.is_empty()).map(one).collect()
+}
+
+fn published(addresses: &[FamilyAddresses]) -> String {
+    let values = addresses.iter().flat_map(|of| &of.values);
+    values.map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn conditions(name: &str, vital: Option<&Vital>, snapshot: &Snapshot) -> Vec<Condition> {
+    let valid = match snapshot.cluster.refused.get(name) {
+        Some(error) => condition(types::VALID, false, reasons::INVALID, error.to_string()),
+        None => condition(types::VALID, true, reasons::AS_WISHED, ""),
+    };
+    let drained = snapshot.cluster.members.get(name).is_some_and(|member| member.drained);
+    let (good, reason, message) = match vital.map(|vital| vital.pulse.life) {
+        Some(Life::Alive) if drained => {
+            (true, reasons::DRAINED, "it lives, but is drained: others answer where they can")
+        }
+        Some(Life::Alive) => (true, reasons::ALIVE, ""),
+        Some(Life::Returning) => (
+            false,
+            reasons::RETURNING,
+            "it answers again and gets its lines back when it has proven that it stays",
+        ),
+        Some(Life::Lost) => {
+            (false, reasons::LOST, "it missed too many beats: living nodes answer for its lines")
+        }
+        Some(Life::Unseen) | None => (false, reasons::NOT_SEEN, "it has not been heard of yet"),
+    };
+    let ready = condition(types::READY, good, reason, message);
+    let known = vital.is_some_and(|vital| vital.addresses.values().any(|set| !set.is_empty()));
+    let trouble = snapshot.learned.get(name).and_then(|learned| learned.trouble.clone());
+    let addresses = match trouble {
+        Some(trouble) => condition(types::ADDRESSES_KNOWN, false, reasons::NOT_LEARNED, trouble),
+        None if known => condition(types::ADDRESSES_KNOWN, true, reasons::LEARNED, ""),
+        None => condition(
+            types::ADDRESSES_KNOWN,
+            false,
+            reasons::NOT_LEARNED,
+            "no source has named an address yet",
+        ),
+    };
+    vec![valid, ready, addresses]
+}

@@ -1,0 +1,123 @@
+//! The finalizer of a ManagedService: set before its first record is written, removed after its last one is gone.
+//! Removal works from what stands at the provider, never from the spec, which may be invalid by then.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tracing::{info, warn};
+
+use crate::api::RECORDS_FINALIZER;
+use crate::api::service::ManagedService;
+use crate::controllers::service::retained::Retained;
+use crate::controllers::service::sync::Done;
+use crate::controllers::shared::context::Context;
+use crate::controllers::shared::report::CALL_DEADLINE;
+use crate::controllers::snapshot::Managed;
+use crate::domain::dns_plan::Owner;
+use crate::domain::names::ObjectId;
+use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId};
+
+/// Sets the finalizer where it is missing; returns the services where that failed.
+pub async fn add(ctx: &Context, services: &[Managed]) -> BTreeSet<ObjectId> {
+    let missing = services.iter().filter(|managed| !managed.service.deleting).filter_map(|managed| {
+        let object = managed.object()?;
+        (!has_finalizer(object)).then_some((managed.service.id.clone(), object.clone()))
+    });
+    let missing: Vec<(ObjectId, ManagedService)> = missing.collect();
+    let set = |(id, object): (ObjectId, ManagedService)| async move {
+        let mut all = object.metadata.finalizers.clone().unwrap_or_default();
+        all.push(RECORDS_FINALIZER.to_owned());
+        match write(ctx, &object, all).await {
+            Ok(()) => None,
+            Err(error) => {
+                warn!(service = %id, error = %error, "finalizer not set");
+                Some(id)
+            }
+        }
+    };
+    futures::stream::iter(missing)
+        .map(set)
+        .buffer_unordered(16)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
+}
+
+/// Removes the finalizer of every service that is being deleted and has nothing left to remove.
+pub async fn remove(
+    ctx: &Context,
+    zone: &ZoneId,
+    retained: &Retained,
+    services: &[Managed],
+    wish: &Wish,
+    done: &Done,
+) {
+    for managed in services.iter().filter(|managed| managed.service.deleting) {
+        let service = &managed.service;
+        // Of two services for one name the younger owns nothing, and may go.
+        let owns = wish.names.get(&service.name) == Some(&service.id);
+        let mine = |key: &RecordKey| owns && key.name == service.name;
+        let standing: Vec<(RecordKey, RecordSet)> = done
+            .standing
+            .iter()
+            .filter(|(key, found)| mine(key) && found.owner == Owner::Ours)
+            .map(|(key, found)| (key.clone(), found.set.clone()))
+            .collect();
+        let unread = owns && done.trouble.is_some();
+        if unread || (!service.retain && !standing.is_empty()) {
+            continue;
+        }
+        if service.retain && !standing.is_empty() {
+            if let Err(error) = retained.keep(&ctx.client, zone, standing).await {
+                warn!(service = %service.id, error = %error, "records to retain not noted, the service waits");
+                continue;
+            }
+            info!(service = %service.id, "deleted, its records stay");
+        }
+        release(ctx, managed).await;
+    }
+}
+
+/// Removes the finalizer from a service that owns no record.
+pub async fn release(ctx: &Context, managed: &Managed) {
+    if let Some(object) = managed.object() {
+        release_object(ctx, object).await;
+    }
+}
+
+/// Removes the finalizer from an object that owns no record.
+pub async fn release_object(ctx: &Context, object: &ManagedService) {
+    if !has_finalizer(object) {
+        return;
+    }
+    let mut rest = object.metadata.finalizers.clone().unwrap_or_default();
+    rest.retain(|finalizer| finalizer != RECORDS_FINALIZER);
+    if let Err(error) = write(ctx, object, rest).await {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        warn!(service = %name, error = %error, "finalizer not removed");
+    }
+}
+
+fn has_finalizer(object: &ManagedService) -> bool {
+    object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == RECORDS_FINALIZER)
+}
+
+async fn write(ctx: &Context, object: &ManagedService, finalizers: Vec<String>) -> Result<(), kube::Error> {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let api = Api::<ManagedService>::namespaced(ctx.client.clone(), namespace);
+    // The version makes sure that nobody else's finalizer is lost between our read and our write.
+    let metadata = json!({ "finalizers": finalizers, "resourceVersion": object.metadata.resource_version });
+    let patch = Patch::Merge(json!({ "metadata": metadata }));
+    let params = PatchParams { field_manager: Some("cocoasyncer/service".into()), ..PatchParams::default() };
+    match tokio::time::timeout(CALL_DEADLINE, api.patch(name, &params, &patch)).await {
+        Ok(Ok(_)) => Ok(()),
+        // Gone is as good as released.
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(kube::Error::Service("no answer in time".into())),
+    }
+}

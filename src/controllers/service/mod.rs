@@ -1,0 +1,47 @@
+//! The service loop: one worker a zone, so that one list call and one batch serve all services of the zone, and a
+//! failing zone holds up no other.
+
+pub mod finalize;
+pub mod report;
+pub mod measure;
+pub mod retained;
+pub mod sync;
+pub mod zone;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::controllers::service::retained::Retained;
+use crate::controllers::shared::context::Context;
+use crate::controllers::shared::keyed::Keyed;
+use crate::controllers::snapshot::Snapshot;
+use crate::domain::records::ZoneId;
+
+/// Runs a worker for every zone that has a service, until `stop`.
+pub async fn run(
+    ctx: Context,
+    retained: Retained,
+    mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    stop: CancellationToken,
+) {
+    let mut workers: Keyed<ZoneId, ()> = Keyed::new();
+    let source = snapshots.clone();
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        if let Some(snapshot) = snapshot {
+            // A worker whose zone has no service left has nothing to do: the last finalizer fell after the last record.
+            let zones: BTreeMap<ZoneId, ()> = snapshot.zones.keys().map(|id| (id.clone(), ())).collect();
+            workers.follow(zones, |id, (), stop| {
+                zone::run(ctx.clone(), id, retained.clone(), source.clone(), stop)
+            });
+            report::refused(&ctx, &snapshot).await;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = snapshots.changed() => if changed.is_err() { return },
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The services' statuses: every record with its node, and conditions a person understands. Written only when they say
+//! something new, whatever became of the changes.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{Api, Resource};
+use tracing::warn;
+
+use crate::api::RELEASE_ANNOTATION;
+use crate::api::condition::{condition, merged, reasons, types};
+use crate::api::service::{ManagedService, ManagedServiceStatus, RecordStatus};
+use crate::api::vocab::Line;
+use crate::controllers::service::finalize;
+use crate::controllers::service::sync::Done;
+use crate::controllers::shared::context::Context;
+use crate::controllers::shared::report::{apply_status, cut, publish};
+use crate::controllers::snapshot::{Managed, Refused, Snapshot};
+use crate::domain::dns_plan::{Held, Owner};
+use crate::domain::lines::Why;
+use crate::domain::names::{FieldError, ObjectId};
+use crate::domain::records::{RecordKey, Service, Wish};
+use crate::telemetry::chain::Chain;
+
+const MANAGER: &str = "cocoasyncer/service";
+/// Statuses written at once; a failover of thousands must not flood the control plane.
+const AT_ONCE: usize = 16;
+/// A condition's message is read on a terminal.
+const MESSAGE: usize = 900;
+
+/// Reports every service of a zone after a turn.
+pub async fn report(ctx: &Context, services: &[Managed], wish: &Wish, done: &Done) {
+    let now = ctx.now();
+    let by_name = ByName::of(wish, done);
+    let fresh = services.iter().filter_map(|managed| {
+        let object = managed.object()?;
+        let status = status(managed, object, wish, done, &by_name, now);
+        Some((object, status))
+    });
+    write_all(ctx, fresh.collect()).await;
+}
+
+/// Publishes an event for every service that a turn changed or held; called once a turn, after the statuses.
+pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
+    let mut changed: BTreeMap<&ObjectId, Vec<String>> = BTreeMap::new();
+    for change in &done.changed {
+        changed.entry(&change.service).or_default().push(change.to_string());
+    }
+    let mut held: BTreeMap<&ObjectId, Vec<String>> = BTreeMap::new();
+    for change in done.held.iter().filter_map(Held::mass_change) {
+        held.entry(&change.service).or_default().push(change.to_string());
+    }
+    let about = services.iter().filter_map(|managed| {
+        let object = managed.object()?;
+        Some((object.object_ref(&()), changed.remove(&managed.service.id), held.remove(&managed.service.id)))
+    });
+    let about: Vec<_> = about.filter(|(_, changed, held)| changed.is_some() || held.is_some()).collect();
+    let say = |(object, changed, held): (_, Option<Vec<String>>, Option<Vec<String>>)| async move {
+        if let Some(lines) = changed {
+            publish(ctx, &object, true, "RecordsChanged", "Apply", lines.join("\n")).await;
+        }
+        if held.is_some() {
+            publish(ctx, &object, false, "MassChangeHeld", "Plan", released_by(done)).await;
+        }
+    };
+    futures::stream::iter(about.into_iter().map(say)).buffer_unordered(AT_ONCE).collect::<()>().await;
+}
+
+/// Reports services whose provider this node has not configured.
+pub async fn provider_unknown(ctx: &Context, snapshot: &Snapshot, services: &[Managed]) {
+    for managed in services {
+        let Some(object) = managed.object() else { continue };
+        let why = format!(
+            "spec.platformProvider: {} is not configured on this node",
+            object.spec.platform_provider
+        );
+        let conditions = vec![
+            condition(types::VALID, true, reasons::AS_WISHED, ""),
+            condition(types::READY, false, reasons::PROVIDER_UNKNOWN, why),
+        ];
+        let status = with_conditions(object, conditions, snapshot.now);
+        write_all(ctx, vec![(object, status)]).await;
+        if managed.service.deleting && managed.service.last.is_empty() {
+            finalize::release(ctx, managed).await;
+        }
+    }
+}
+
+/// Reports services whose fields can't be read. They never had a record, so nothing holds them when they are deleted.
+pub async fn refused(ctx: &Context, snapshot: &Snapshot) {
+    for Refused { error, object } in snapshot.refused.values() {
+        let Ok(object) = &object.0 else { continue };
+        let status = with_conditions(object, invalid(error), snapshot.now);
+        write_all(ctx, vec![(object, status)]).await;
+        if object.metadata.deletion_timestamp.is_some() {
+            finalize::release_object(ctx, object).await;
+        }
+    }
+}
+
+fn invalid(error: &FieldError) -> Vec<Condition> {
+    let reason = if error.why.contains("line default") { reasons::NO_DEFAULT_LINE } else { reasons::INVALID };
+    vec![
+        condition(types::VALID, false, reason, error.to_string()),
+        condition(types::READY, false, reason, error.to_string()),
+    ]
+}
+
+fn with_conditions(
+    object: &ManagedService,
+    conditions: Vec<Condition>,
+    now: Timestamp,
+) -> ManagedServiceStatus {
+    let old = object.status.clone().unwrap_or_default();
+    ManagedServiceStatus {
+        conditions: merged(&old.conditions, conditions, object.metadata.generation, Time(now)),
+        observed_generation: object.metadata.generation,
+        ..old
+    }
+}
+
+async fn write_all(ctx: &Context, fresh: Vec<(&ManagedService, ManagedServiceStatus)>) {
+    let news = fresh.into_iter().filter(|(object, fresh)| object.status.as_ref() != Some(fresh));
+    let writes: Vec<(ManagedService, ManagedServiceStatus)> =
+        news.map(|(object, fresh)| (object.clone(), fresh)).collect();
+    let write = |(object, fresh): (ManagedService, ManagedServiceStatus)| async move {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let api = Api::<ManagedService>::namespaced(ctx.client.clone(), namespace);
+        if let Err(error) = apply_status(&api, &object, &fresh, MANAGER).await {
+            warn!(error = %Chain(&error), "service status not written");
+        }
+    };
+    futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(AT_ONCE).collect::<()>().await;
+}
+
+/// What was found, held and failed, by name: one pass over the zone serves all its services.
+struct ByName<'a> {
+    standing: BTreeMap<&'a str, Vec<(&'a RecordKey, RecordOf<'a>)>>,
+    held: BTreeMap<&'a str, Vec<&'a Held>>,
+    failed: BTreeMap<&'a str, Vec<String>>,
+}
+
+struct RecordOf<'a> {
+    values: Vec<String>,
+    ttl: u32,
+    wanted: Option<(&'a str, Why)>,
+}
+
+impl<'a> ByName<'a> {
+    fn of(wish: &'a Wish, done: &'a Done) -> Self {
+        let mut all = Self { standing: BTreeMap::new(), held: BTreeMap::new(), failed: BTreeMap::new() };
+        for (key, found) in done.standing.iter().filter(|(_, found)| found.owner == Owner::Ours) {
+            let values = found.set.values.iter().map(ToString::to_string).collect();
+            let wanted = wish.wanted.get(key).filter(|wanted| wanted.set.values == found.set.values);
+            let wanted = wanted.map(|wanted| (wanted.node.as_str(), wanted.why));
+            let record = RecordOf { values, ttl: found.set.ttl, wanted };
+            all.standing.entry(key.name.as_str()).or_default().push((key, record));
+        }
+        for held in &done.held {
+            all.held.entry(held.name().as_str()).or_default().push(held);
+        }
+        for (key, failed) in &done.failed {
+            all.failed.entry(key.name.as_str()).or_default().push(format!("{key}: {}", failed.what));
+        }
+        all
+    }
+}
+
+fn status(
+    managed: &Managed,
+    object: &ManagedService,
+    wish: &Wish,
+    done: &Done,
+    by_name: &ByName<'_>,
+    now: Timestamp,
+) -> ManagedServiceStatus {
+    let service = &managed.service;
+    let old = object.status.clone().unwrap_or_default();
+    let owns = wish.names.get(&service.name) == Some(&service.id);
+    let name = service.name.as_str();
+    let records = match (owns, done.trouble.is_some()) {
+        // Unread is not empty: the last known records stay in the status, as they do at the provider.
+        (true, true) => old.records.clone(),
+        (true, false) => {
+            records(service, by_name.standing.get(name).map(Vec::as_slice).unwrap_or_default(), now)
+        }
+        (false, _) => Vec::new(),
+    };
+    let conditions = conditions(service, wish, done, by_name);
+    let generation = object.metadata.generation;
+    ManagedServiceStatus {
+        fqdn: name.to_owned(),
+        lines: summary(&records),
+        records,
+        conditions: merged(&old.conditions, conditions, generation, Time(now)),
+        observed_generation: generation,
+    }
+}
+
+fn records(service: &Service, standing: &[(&RecordKey, RecordOf<'_>)], now: Timestamp) -> Vec<RecordStatus> {
+    let one = |(key, record): &(&RecordKey, RecordOf<'_>)| {
+        let last = service.last.get(&(key.line, key.family));
+        let same =
+            last.filter(|last| last.values.iter().map(ToString::to_string).eq(record.values.iter().cloned()));
+        let node = record.wanted.map(|(node, _)| node.to_owned());
+        RecordStatus {
+            line: key.line,
+            family: key.family,
+            values: record.values.clone(),
+            ttl: record.ttl,
+            node: node.or_else(|| same.map(|last| last.node.clone())).unwrap_or_default(),
+            taken_over: record.wanted.is_some_and(|(_, why)| why == Why::TakenOver),
+            since: Time(same.map_or(now, |last| last.since)),
+        }
+    };
+    standing.iter().map(one).collect()
+}
+
+/// `default,CT=shanghai CU=beijing+`: who answers for which line; a `+` marks lines taken over.
+fn summary(records: &[RecordStatus]) -> String {
+    let mut groups: Vec<(String, Vec<Line>)> = Vec::new();
+    for record in records {
+        let who = format!("{}{}", record.node, if record.taken_over { "+" } else { "" });
+        match groups.iter_mut().find(|(of, _)| *of == who) {
+            Some((_, lines)) if lines.contains(&record.line) => {}
+            Some((_, lines)) => lines.push(record.line),
+            None => groups.push((who, vec![record.line])),
+        }
+    }
+    let word = |(who, lines): (String, Vec<Line>)| {
+        let lines: Vec<&str> = lines.into_iter().map(Line::as_str).collect();
+        format!("{}={}", lines.join(","), if who.is_empty() { "?" } else { &who })
+    };
+    groups.into_iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn conditions(service: &Service, wish: &Wish, done: &Done, by_name: &ByName<'_>) -> Vec<Condition> {
+    if let Some(error) = wish.refused.get(&service.id) {
+        return invalid(error);
+    }
+    let name = service.name.as_str();
+    let held = by_name.held.get(name).map(Vec::as_slice).unwrap_or_default();
+    let valid = condition(types::VALID, true, reasons::AS_WISHED, "");
+    let failed = by_name.failed.get(name);
+    let ready = match (&done.trouble, failed) {
+        (Some(trouble), _) => {
+            condition(types::READY, false, reasons::PROVIDER_FAILED, cut(Chain(trouble).to_string(), MESSAGE))
+        }
+        (None, Some(failed)) => {
+            condition(types::READY, false, reasons::PROVIDER_FAILED, cut(failed.join("; "), MESSAGE))
+        }
+        (None, None) if service.deleting => {
+            condition(types::READY, false, reasons::DELETING, "its records are being removed")
+        }
+        (None, None) => ready(held, done),
+    };
+    vec![valid, ready, held_condition(held, done)]
+}
+
+fn ready(held: &[&Held], done: &Done) -> Condition {
+    let foreign = held.iter().any(|held| matches!(held, Held::Foreign { .. }));
+    let nobody = held.iter().any(|held| matches!(held, Held::NobodyLives { .. }));
+    let mass = held.iter().any(|held| matches!(held, Held::MassChange { .. }));
+    let (good, reason, message) = match () {
+        () if foreign => {
+            (false, reasons::FOREIGN_RECORDS, "records of somebody else stand under this name".to_owned())
+        }
+        () if mass => (false, reasons::MASS_CHANGE, released_by(done)),
+        () if nobody => (
+            false,
+            reasons::NO_LIVING_NODE,
+            "nobody living can answer for some line: the last records stay".to_owned(),
+        ),
+        () => (true, reasons::AS_WISHED, String::new()),
+    };
+    condition(types::READY, good, reason, message)
+}
+
+fn held_condition(held: &[&Held], done: &Done) -> Condition {
+    let reason = match held.first() {
+        None => return condition(types::RECORDS_HELD, false, reasons::NOTHING_HELD, ""),
+        Some(_) if held.iter().any(|held| matches!(held, Held::MassChange { .. })) => reasons::MASS_CHANGE,
+        Some(Held::Foreign { .. }) => reasons::FOREIGN_RECORDS,
+        Some(_) => reasons::NO_LIVING_NODE,
+    };
+    let mut words: Vec<String> = held.iter().map(ToString::to_string).collect();
+    if reason == reasons::MASS_CHANGE {
+        words.insert(0, released_by(done));
+    }
+    condition(types::RECORDS_HELD, true, reason, cut(words.join("; "), MESSAGE))
+}
+
+fn released_by(done: &Done) -> String {
+    let digest = done.digest.as_deref().unwrap_or_default();
+    format!(
+        "more than 30 % of the zone would go or change; if that is meant: kubectl annotate mservice NAME {RELEASE_ANNOTATION}={digest}"
+    )
+}

@@ -1,0 +1,58 @@
+//! What every loop may hold. It carries no state of a loop: that stays inside the loop.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+
+use crate::controllers::stores::Stores;
+use crate::domain::records::ZoneId;
+use crate::providers::DnsProvider;
+use crate::telemetry::metrics::reconcile::ReconcileMetrics;
+
+/// Reads the clock; a scenario hands in its own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Finds the provider of a zone; `None` where this node has none configured for it.
+pub type ProviderFor = Arc<dyn Fn(&ZoneId) -> Option<Arc<dyn DnsProvider>> + Send + Sync>;
+
+/// The context of all loops.
+#[derive(Clone)]
+pub struct Context {
+    /// The control plane: a cluster's or our own.
+    pub client: Client,
+    /// Object name of the node that this process is.
+    pub me: String,
+    /// What is watched.
+    pub stores: Stores,
+    /// The clock.
+    pub clock: Clock,
+    /// Where records live.
+    pub provider_for: ProviderFor,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// Where the loops count.
+    pub metrics: ReconcileMetrics,
+}
+
+impl Context {
+    /// A context of the node `me`.
+    pub fn new(
+        client: Client,
+        me: String,
+        stores: Stores,
+        clock: Clock,
+        provider_for: ProviderFor,
+        metrics: ReconcileMetrics,
+    ) -> Self {
+        let reporter = Reporter { controller: "cocoasyncer".into(), instance: Some(me.clone()) };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, me, stores, clock, provider_for, recorder, metrics }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}

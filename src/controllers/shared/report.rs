@@ -1,0 +1,108 @@
+//! How statuses and events are written: a status only when it says something new, an event never in place of one.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::{debug, warn};
+
+use crate::controllers::shared::context::Context;
+
+/// Longest a single call to the control plane may take.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A failed write of a status.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The control plane refused or failed.
+    #[error("write the status of {name}")]
+    Apply {
+        /// The object.
+        name: String,
+        /// The cause.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// No answer in time.
+    #[error("write the status of {name}: no answer in {CALL_DEADLINE:?}")]
+    Deadline {
+        /// The object.
+        name: String,
+    },
+}
+
+/// Applies `status` of `object` under the field manager; the caller has seen that it differs from what stands there.
+/// An object that is gone has nothing to report.
+pub async fn apply_status<K, S>(
+    api: &Api<K>,
+    object: &K,
+    status: &S,
+    manager: &str,
+) -> Result<(), ReportError>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
+    S: Serialize,
+{
+    let name = object.meta().name.clone().unwrap_or_default();
+    let patch = serde_json::json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        // The uid makes sure that a status never lands on another object of the same name.
+        "metadata": { "name": name, "uid": object.meta().uid },
+        "status": status,
+    });
+    let params = PatchParams::apply(manager).force();
+    let patch = Patch::Apply(&patch);
+    let call = api.patch_status(&name, &params, &patch);
+    match tokio::time::timeout(CALL_DEADLINE, call).await {
+        Err(_) => Err(ReportError::Deadline { name }),
+        Ok(Ok(_)) => {
+            debug!(object = %name, kind = %K::kind(&()), "status written");
+            Ok(())
+        }
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Ok(Err(source)) => Err(ReportError::Apply { name, source: Box::new(source) }),
+    }
+}
+
+/// Publishes an event; a failure is logged and forgotten, since the status says the same.
+pub async fn publish(
+    ctx: &Context,
+    about: &ObjectReference,
+    good: bool,
+    reason: &str,
+    action: &str,
+    note: String,
+) {
+    let event = Event {
+        type_: if good { EventType::Normal } else { EventType::Warning },
+        reason: reason.to_owned(),
+        note: Some(cut(note, 1024)),
+        action: action.to_owned(),
+        secondary: None,
+    };
+    let call = ctx.recorder.publish(&event, about);
+    match tokio::time::timeout(CALL_DEADLINE, call).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(reason, error = %error, "event not published"),
+        Err(_) => warn!(reason, "event not published in time"),
+    }
+}
+
+/// `text` cut to at most `most` bytes, at a character.
+pub fn cut(mut text: String, most: usize) -> String {
+    if most < text.len() {
+        let mut end = most.saturating_sub(3);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,123 @@
+//! The snapshot: objects and board at one moment, read and validated once, for all workers. It is the `observe` and
+//! `validate` of every plan and changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::node::CocoaNode;
+use crate::api::service::ManagedService;
+use crate::controllers::board::{Board, Learned, Vitals};
+use crate::controllers::shared::context::Context;
+use crate::domain::cluster::{Cluster, next_expiry};
+use crate::domain::names::{FieldError, ObjectId};
+use crate::domain::records::{Service, ZoneId, id_of};
+
+/// At the latest after this long everything is looked at again, events or not.
+pub const RESYNC: Duration = Duration::from_secs(60);
+/// Changes that come in a crowd are looked at together.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// A service with the object it was read from.
+#[derive(Debug, Clone)]
+pub struct Managed {
+    /// What was read.
+    pub service: Service,
+    /// The object.
+    pub object: Arc<DeserializeGuard<ManagedService>>,
+}
+
+impl Managed {
+    /// The object; a service was read from it, so it could be read.
+    pub fn object(&self) -> Option<&ManagedService> {
+        self.object.0.as_ref().ok()
+    }
+}
+
+/// Everything a worker may know.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub now: Timestamp,
+    /// The nodes that take part.
+    pub cluster: Arc<Cluster>,
+    /// All nodes, in the order of their names.
+    pub nodes: Arc<Vec<CocoaNode>>,
+    /// Their vitals.
+    pub vitals: Arc<Vitals>,
+    /// How addresses were learned.
+    pub learned: Arc<BTreeMap<String, Learned>>,
+    /// Services by zone.
+    pub zones: BTreeMap<ZoneId, Arc<Vec<Managed>>>,
+    /// Services whose fields can't be read.
+    pub refused: Arc<BTreeMap<ObjectId, Refused>>,
+}
+
+/// A service whose fields can't be read.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The field to mend.
+    pub error: FieldError,
+    /// The object.
+    pub object: Arc<DeserializeGuard<ManagedService>>,
+}
+
+/// Takes a snapshot.
+pub fn take(ctx: &Context, board: &Board) -> Snapshot {
+    let now = ctx.now();
+    let nodes = ctx.stores.nodes();
+    board.keep(&nodes, now);
+    let vitals = board.vitals();
+    let cluster = Cluster::of(&nodes, &vitals, now);
+    let mut zones: BTreeMap<ZoneId, Vec<Managed>> = BTreeMap::new();
+    let mut refused = BTreeMap::new();
+    for object in ctx.stores.services() {
+        let Ok(decoded) = &object.0 else { continue };
+        match Service::parse(decoded) {
+            Ok(service) => zones.entry(service.zone.clone()).or_default().push(Managed { service, object }),
+            Err(error) => {
+                refused.insert(id_of(decoded), Refused { error, object: object.clone() });
+            }
+        }
+    }
+    Snapshot {
+        now,
+        cluster: Arc::new(cluster),
+        nodes: Arc::new(nodes),
+        vitals,
+        learned: board.learned(),
+        zones: zones.into_iter().map(|(id, services)| (id, Arc::new(services))).collect(),
+        refused: Arc::new(refused),
+    }
+}
+
+/// Publishes a snapshot whenever something changed, a drain or pin ended, or [`RESYNC`] passed.
+pub async fn run(
+    ctx: Context,
+    board: Board,
+    out: watch::Sender<Option<Arc<Snapshot>>>,
+    stop: CancellationToken,
+) {
+    let mut vitals = board.subscribe();
+    ctx.stores.ready().await;
+    while !stop.is_cancelled() {
+        vitals.mark_unchanged();
+        let snapshot = Arc::new(take(&ctx, &board));
+        let until_expiry = next_expiry(snapshot.nodes.iter(), snapshot.now)
+            .map(|end| Duration::try_from(end.duration_since(snapshot.now)).unwrap_or_default());
+        let wait = until_expiry.map_or(RESYNC, |expiry| expiry.min(RESYNC));
+        out.send_replace(Some(snapshot));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // A death is acted on at once; edits that come in a crowd are gathered.
+            changed = vitals.changed() => if changed.is_err() { return },
+            () = ctx.stores.changed() => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Leader to followers: whoever leads pushes its configuration whenever it changed and every 35 s, as peers of the old
+//! kind expect. A follower pushes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::vocab::WorkMode;
+use crate::controllers::shared::keyed::Keyed;
+use crate::domain::secret::Secret;
+use crate::domain::view::ClusterView;
+use crate::peers::{PeerClient, PeerError, PushOutcome};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::metrics::reconcile::ReconcileMetrics;
+use crate::wire::render::{Audience, Push};
+
+/// How often an unchanged configuration is pushed all the same.
+const PERIOD: Duration = Duration::from_secs(35);
+/// How soon a failed push is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How long a push may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Edits that come in a crowd are pushed together.
+const GATHER: Duration = Duration::from_millis(200);
+
+#[derive(Clone, PartialEq)]
+struct Follower {
+    address: String,
+    secret: Secret,
+    /// Whether it is known to be of our kind; until then it is told all that the old kind needs.
+    ours: bool,
+}
+
+impl Follower {
+    fn audience(&self) -> Audience {
+        if self.ours { Audience::Ours } else { Audience::Legacy }
+    }
+}
+
+/// Pushes until `stop`.
+pub async fn run(
+    peers: PeerClient,
+    metrics: ReconcileMetrics,
+    mut views: watch::Receiver<Arc<ClusterView>>,
+    stop: CancellationToken,
+) {
+    let mut tasks = Keyed::new();
+    let source = views.clone();
+    loop {
+        let wished = followers(&views.borrow_and_update());
+        tasks.follow(wished, |name, follower, stop| {
+            push(peers.clone(), metrics.clone(), name, follower, source.clone(), stop)
+        });
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = views.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+fn followers(view: &ClusterView) -> BTreeMap<String, Follower> {
+    if view.own().is_none_or(|own| own.spec.work_mode != WorkMode::Leader) {
+        return BTreeMap::new();
+    }
+    let others =
+        view.nodes.iter().filter(|node| node.object != view.me && node.spec.work_mode == WorkMode::Follower);
+    let known = others.filter(|node| !node.secret.is_empty());
+    known
+        .map(|node| {
+            let follower = Follower {
+                address: node.spec.node_address.clone(),
+                secret: node.secret.clone(),
+                ours: node.pulse.lives() && !node.pulse.legacy,
+            };
+            (node.object.clone(), follower)
+        })
+        .collect()
+}
+
+async fn push(
+    peers: PeerClient,
+    metrics: ReconcileMetrics,
+    name: String,
+    to: Follower,
+    mut views: watch::Receiver<Arc<ClusterView>>,
+    stop: CancellationToken,
+) {
+    let mut said: Option<String> = None;
+    loop {
+        let view = views.borrow_and_update().clone();
+        let body = Push::of(&view, to.audience()).addressed(&to.secret);
+        let outcome = peers.push(&to.address, &body, DEADLINE).await;
+        metrics.peer_called("push", outcome.as_ref().map(|_| ()).map_err(PeerError::class));
+        let trouble = match outcome {
+            Ok(PushOutcome::Taken) => None,
+            Ok(PushOutcome::Refused(why)) => Some(format!("refused: {why}")),
+            Err(error) => Some(Chain(&error).to_string()),
+        };
+        if trouble != said {
+            match &trouble {
+                Some(error) => warn!(node = %name, error = %error, "push failed"),
+                None => info!(node = %name, generation = view.generation, "follower took the push"),
+            }
+            said.clone_from(&trouble);
+        }
+        let wait = tokio::time::sleep(if trouble.is_some() { AGAIN } else { PERIOD });
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = &mut wait => break,
+                changed = views.changed() => {
+                    if changed.is_err() { return }
+                    if views.borrow_and_update().generation != view.generation && trouble.is_none() {
+                        tokio::time::sleep(GATHER).await;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The view: this node's knowledge as one value, for the v1 API, the pages and the metrics. A beat changes only the
+//! pulses in it: what is costly is made anew only when the objects changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret as SecretObject;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::api::condition::types;
+use crate::api::node::CocoaNode;
+use crate::api::vocab::Line;
+use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL};
+use crate::controllers::board::Board;
+use crate::controllers::generation::{digest, remember};
+use crate::controllers::node::secrets::NodeSecrets;
+use crate::controllers::shared::context::Context;
+use crate::controllers::snapshot::Snapshot;
+use crate::domain::cluster::Vital;
+use crate::domain::lines::{Assignment, Why, assign};
+use crate::domain::liveness::Pulse;
+use crate::domain::names::ObjectId;
+use crate::domain::secret::Secret;
+use crate::domain::view::{AccountView, ClusterView, NodeView, ServiceView};
+
+/// What the view needs beside the snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Port of the v1 API.
+    pub api_port: u16,
+    /// Whether a reverse proxy stands in front.
+    pub reverse_proxy: bool,
+}
+
+/// What wakes it.
+pub struct Sources {
+    /// Objects, vitals and lines.
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// The nodes' secrets.
+    pub secrets: watch::Receiver<Arc<NodeSecrets>>,
+    /// This node fed its watchdog.
+    pub fed: watch::Receiver<()>,
+}
+
+/// Publishes the view whenever something in it changed, the own watchdog included.
+pub async fn run(
+    ctx: Context,
+    facts: Facts,
+    board: Board,
+    sources: Sources,
+    out: watch::Sender<Arc<ClusterView>>,
+    stop: CancellationToken,
+) {
+    let Sources { mut snapshots, mut secrets, mut fed } = sources;
+    let mut remembered = None;
+    let mut costly: Option<Costly> = None;
+    loop {
+        let news = snapshots.has_changed().unwrap_or(true) || secrets.has_changed().unwrap_or(true);
+        let snapshot = snapshots.borrow_and_update().clone();
+        let known = secrets.borrow_and_update().clone();
+        fed.mark_unchanged();
+        if let Some(snapshot) = snapshot {
+            let kept = costly.take().filter(|_| !news);
+            let services = kept.as_ref().map_or_else(|| services(&snapshot), |kept| kept.services.clone());
+            let mut view = view(&ctx, facts, &board, &snapshot, &known, services.clone());
+            let digest = kept.map_or_else(|| digest(&view), |kept| kept.digest);
+            costly = Some(Costly { services, digest: digest.clone() });
+            match remember(&ctx, &mut remembered, &view, digest).await {
+                Ok(now) => {
+                    view.generation = now.generation;
+                    view.created_at = now.created_at;
+                    view.updated_at = now.updated_at;
+                    out.send_replace(Arc::new(view));
+                }
+                Err(error) => {
+                    warn!(error = %error, "the cluster's generation is not known: the view stays as it was")
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = snapshots.changed() => if changed.is_err() { return },
+            changed = secrets.changed() => if changed.is_err() { return },
+            changed = fed.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// What is made anew only when the objects changed.
+struct Costly {
+    services: Arc<Vec<ServiceView>>,
+    digest: String,
+}
+
+/// The empty view of a process that has just started.
+pub fn empty(ctx: &Context, facts: Facts) -> ClusterView {
+    let now = ctx.now();
+    ClusterView {
+        me: ctx.me.clone(),
+        api_port: facts.api_port,
+        reverse_proxy: facts.reverse_proxy,
+        created_at: now,
+        updated_at: now,
+        generation: 0,
+        nodes: Vec::new(),
+        services: Arc::default(),
+        accounts: Vec::new(),
+    }
+}
+
+fn view(
+    ctx: &Context,
+    facts: Facts,
+    board: &Board,
+    snapshot: &Snapshot,
+    secrets: &NodeSecrets,
+    services: Arc<Vec<ServiceView>>,
+) -> ClusterView {
+    let vitals = board.vitals();
+    let assignment = assign(&snapshot.cluster.serving(&Default::default()));
+    let node = |object: &CocoaNode| {
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let vital = vitals.get(&name).cloned();
+        let vital = vital.unwrap_or(Vital { pulse: Pulse::unseen(snapshot.now), addresses: BTreeMap::new() });
+        NodeView {
+            spec: object.spec.clone(),
+            secret: secrets.get(&name).cloned().unwrap_or_default(),
+            pulse: vital.pulse,
+            addresses: vital.addresses,
+            serving: serving(&name, &assignment),
+            object: name,
+        }
+    };
+    ClusterView {
+        nodes: snapshot.nodes.iter().map(node).collect(),
+        services,
+        accounts: ctx.stores.accounts().iter().filter_map(|secret| account(secret)).collect(),
+        ..empty(ctx, facts)
+    }
+}
+
+fn serving(name: &str, assignment: &Assignment) -> Vec<(Line, bool)> {
+    let held = assignment.iter().filter_map(|(&(line, _), holder)| {
+        let holder = holder.as_ref()?;
+        (holder.node == name).then_some((line, holder.why == Why::TakenOver))
+    });
+    let mut lines: Vec<(Line, bool)> = held.collect();
+    lines.dedup();
+    lines
+}
+
+fn services(snapshot: &Snapshot) -> Arc<Vec<ServiceView>> {
+    let readable = snapshot.zones.values().flat_map(|zone| zone.iter());
+    let one = |managed: &crate::controllers::snapshot::Managed| {
+        let object = managed.object()?;
+        let status = object.status.as_ref();
+        let ready = status.and_then(|status| status.conditions.iter().find(|c| c.type_ == types::READY));
+        Some(ServiceView {
+            id: managed.service.id.clone(),
+            spec: object.spec.clone(),
+            lines: status.map(|status| status.lines.clone()).unwrap_or_default(),
+            ready: ready.map(|condition| (condition.status == "True", condition.reason.clone())),
+        })
+    };
+    let mut all: Vec<ServiceView> =
+        readable.filter(|managed| !managed.service.deleting).filter_map(one).collect();
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    Arc::new(all)
+}
+
+fn account(secret: &SecretObject) -> Option<AccountView> {
+    let meta = &secret.metadata;
+    let provider = meta.labels.as_ref()?.get(PROVIDER_LABEL)?.parse().ok()?;
+    let value = |key: &str| {
+        let bytes = secret.data.as_ref()?.get(key)?;
+        String::from_utf8(bytes.0.clone()).ok().map(Secret::new)
+    };
+    Some(AccountView {
+        id: ObjectId { namespace: meta.namespace.clone()?, name: meta.name.clone()? },
+        provider,
+        access_key: value(ACCESS_KEY).unwrap_or_default(),
+        access_secret: value(ACCESS_SECRET).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,295 @@
+//! The laws of planning over generated worlds: fixpoint, no trespass, restart-blindness, agreement. Tests only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+
+use crate::api::vocab::{Family, Line, NetworkType, PlatformProvider};
+use crate::domain::cluster::{Cluster, Member};
+use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held, Owner, plan};
+use crate::domain::names::{DnsName, ObjectId};
+use crate::domain::records::{Cause, Last, RecordKey, RecordSet, Service, Wish, ZoneId, wish};
+
+fn at(second: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn address(node: usize) -> IpAddr {
+    Ipv4Addr::new(203, 0, 113, node as u8 + 1).into()
+}
+
+fn member(index: usize, lines: &[Line], lives: bool) -> Member {
+    Member {
+        name: format!("n{index}"),
+        lines: lines.iter().copied().collect(),
+        network: NetworkType::IPV4,
+        preference: 50,
+        addresses: [(Family::V4, [address(index)].into())].into(),
+        lives,
+        drained: false,
+        pinned: BTreeSet::new(),
+    }
+}
+
+fn cluster(members: Vec<Member>) -> Cluster {
+    let members = members.into_iter().map(|member| (member.name.clone(), member)).collect();
+    Cluster { members, refused: BTreeMap::new() }
+}
+
+fn zone() -> DnsName {
+    DnsName::parse("example.com", "").unwrap()
+}
+
+fn service(index: usize) -> Service {
+    Service {
+        id: ObjectId { namespace: "default".into(), name: format!("s{index}") },
+        created: Some(at(index as i64)),
+        zone: ZoneId { provider: PlatformProvider::Local, account: None, zone: zone() },
+        name: zone().child(&format!("s{index}"), "").unwrap(),
+        ttl: 60,
+        nodes: BTreeSet::new(),
+        deleting: false,
+        retain: false,
+        release: None,
+        adopt: false,
+        last: BTreeMap::new(),
+    }
+}
+
+/// A model of a provider: does what a plan says.
+fn apply(found: &FoundZone, plan: &DnsPlan) -> FoundZone {
+    let mut next = found.clone();
+    for Change { key, to, .. } in &plan.changes {
+        match to {
+            Some(set) => {
+                drop(next.insert(key.clone(), Found { set: set.clone(), owner: Owner::Ours, id: None }))
+            }
+            None => drop(next.remove(key)),
+        }
+    }
+    next
+}
+
+/// A model of the report: the services remember what stands there.
+fn remember(services: &mut [Service], wish: &Wish, standing: &FoundZone) {
+    for service in services {
+        service.last = standing
+            .iter()
+            .filter(|(key, found)| key.name == service.name && found.owner == Owner::Ours)
+            .map(|(key, found)| {
+                let wanted = wish.wanted.get(key).map(|wanted| wanted.node.clone());
+                let before = service.last.get(&(key.line, key.family)).map(|last| last.node.clone());
+                let node = wanted.or(before).unwrap_or_default();
+                let (values, ttl) = (found.set.values.clone(), found.set.ttl);
+                ((key.line, key.family), Last { node, values, ttl, since: at(0) })
+            })
+            .collect();
+    }
+}
+
+fn settle(services: &mut [Service], cluster: &Cluster, found: FoundZone) -> (FoundZone, DnsPlan) {
+    let wish = wish(&*services, cluster);
+    let plan = plan(&wish, &found);
+    let standing = apply(&found, &plan);
+    remember(services, &wish, &standing);
+    (standing, plan)
+}
+
+fn three() -> Cluster {
+    use Line::{CMCC, CNEdu, CT, CU, Default, OverSea};
+    cluster(vec![
+        member(0, &[Default, CT, OverSea], true),
+        member(1, &[CU, CMCC, CNEdu], true),
+        member(2, &[], true),
+    ])
+}
+
+fn lose(cluster: &Cluster, node: &str) -> Cluster {
+    let mut next = cluster.clone();
+    next.members.get_mut(node).unwrap().lives = false;
+    next
+}
+
+#[test]
+fn a_failover_of_a_whole_zone_is_never_held_and_comes_back() {
+    let mut services: Vec<Service> = (0..20).map(service).collect();
+    let (standing, first) = settle(&mut services, &three(), FoundZone::new());
+    assert_eq!(first.changes.len(), 120);
+    assert_eq!(first.changes[0].key.line, Line::Default, "default lines first");
+    let (standing, lost) = settle(&mut services, &lose(&three(), "n1"), standing);
+    assert_eq!(lost.changes.len(), 60);
+    assert!(lost.changes.iter().all(|change| change.cause == Cause::Loss), "{:?}", lost.changes[0]);
+    let (_, back) = settle(&mut services, &three(), standing);
+    assert_eq!(back.changes.len(), 60);
+    assert!(back.changes.iter().all(|change| change.cause == Cause::Return));
+}
+
+#[test]
+fn a_new_address_is_never_held_but_an_edit_of_a_third_is_until_released() {
+    let mut services: Vec<Service> = (0..20).map(service).collect();
+    let (standing, _) = settle(&mut services, &three(), FoundZone::new());
+    let mut moved = three();
+    moved.members.get_mut("n0").unwrap().addresses = [(Family::V4, [address(77)].into())].into();
+    let (standing, plan) = settle(&mut services, &moved, standing);
+    assert_eq!((plan.changes.len(), plan.held.len()), (60, 0));
+
+    services[0].ttl = 5;
+    let (standing, plan) = settle(&mut services, &moved, standing);
+    assert_eq!((plan.changes.len(), plan.held.len()), (6, 0), "6 of 120 is no mass");
+
+    services.iter_mut().for_each(|service| service.ttl = 7);
+    let (standing, plan) = settle(&mut services, &moved, standing);
+    assert_eq!((plan.changes.len(), plan.held.len()), (0, 120));
+    let digest = plan.digest.unwrap();
+    services[3].release = Some("someother".into());
+    let (standing, plan) = settle(&mut services, &moved, standing);
+    assert_eq!(plan.changes.len(), 0, "another plan's release releases nothing");
+    services[3].release = Some(digest);
+    let (_, plan) = settle(&mut services, &moved, standing);
+    assert_eq!((plan.changes.len(), plan.held.len()), (120, 0));
+}
+
+#[test]
+fn an_empty_source_deletes_nothing() {
+    let mut services: Vec<Service> = (0..5).map(service).collect();
+    let (standing, _) = settle(&mut services, &three(), FoundZone::new());
+    let (after, plan) = settle(&mut services.clone(), &cluster(vec![]), standing.clone());
+    assert!(plan.changes.is_empty() && after == standing, "no node at all: everything stays");
+    let (after, plan) = settle(&mut [], &three(), standing.clone());
+    assert!(plan.changes.is_empty() && after == standing, "no service at all: ours are orphans, and stay");
+    assert!(plan.held.iter().all(|held| matches!(held, Held::Orphan { .. })));
+    let dead = lose(&lose(&lose(&three(), "n0"), "n1"), "n2");
+    let (after, plan) = settle(&mut services, &dead, standing.clone());
+    assert!(plan.changes.is_empty() && after == standing, "nobody lives: the last records stay");
+    assert!(plan.held.iter().all(|held| matches!(held, Held::NobodyLives { .. })));
+}
+
+#[test]
+fn deleting_removes_retaining_leaves_and_many_at_once_are_held() {
+    let mut services: Vec<Service> = (0..20).map(service).collect();
+    let (standing, _) = settle(&mut services, &three(), FoundZone::new());
+    services[0].deleting = true;
+    services[1].deleting = true;
+    services[1].retain = true;
+    let (standing, plan) = settle(&mut services, &three(), standing);
+    assert_eq!(plan.changes.len(), 6);
+    assert!(plan.changes.iter().all(|change| change.to.is_none() && change.cause == Cause::Deleted));
+    services.iter_mut().skip(2).take(8).for_each(|service| service.deleting = true);
+    let (_, plan) = settle(&mut services, &three(), standing);
+    assert_eq!((plan.changes.len(), plan.held.len()), (0, 48));
+}
+
+#[test]
+fn a_foreign_record_is_reported_and_taken_only_when_asked() {
+    let mut services = vec![service(0)];
+    let name = services[0].name.clone();
+    let key = RecordKey { name, line: Line::CT, family: Family::V4 };
+    let set = RecordSet { values: [address(200)].into(), ttl: 600 };
+    let foreign = Found { set, owner: Owner::Foreign("by hand".into()), id: None };
+    let found: FoundZone = [(key.clone(), foreign.clone())].into();
+    let (standing, plan) = settle(&mut services, &three(), found);
+    assert_eq!(standing[&key], foreign);
+    assert_eq!(plan.changes.len(), 5, "the other lines go on");
+    services[0].adopt = true;
+    let (standing, _) = settle(&mut services, &three(), standing);
+    assert_eq!(standing[&key].owner, Owner::Ours);
+}
+
+#[test]
+fn two_services_for_one_name_are_one_service_and_one_refusal() {
+    let (first, mut second) = (service(0), service(1));
+    second.name = first.name.clone();
+    let wish = wish(&[second.clone(), first.clone()], &three());
+    assert_eq!(wish.names[&first.name], first.id, "the older one");
+    assert_eq!(wish.refused[&second.id].field, "spec.record");
+}
+
+fn worlds() -> impl Strategy<Value = (Vec<Member>, Vec<Service>)> {
+    let node =
+        (prop::collection::btree_set(0usize..6, 0..4), prop::bool::weighted(0.7), prop::bool::weighted(0.1));
+    let nodes = prop::collection::vec(node, 1..6);
+    let services = prop::collection::vec((any::<bool>(), prop::bool::weighted(0.1), 1u32..4), 1..8);
+    (nodes, services).prop_map(|(nodes, services)| {
+        let node = |(index, (lines, lives, drained)): (usize, (BTreeSet<usize>, bool, bool))| {
+            let mut lines: Vec<Line> = lines.into_iter().map(|i| Line::ALL[i]).collect();
+            lines.extend((index == 0).then_some(Line::Default));
+            Member { drained, ..member(index, &lines, lives) }
+        };
+        let make = |(index, (retain, deleting, ttl)): (usize, (bool, bool, u32))| Service {
+            retain,
+            deleting,
+            ttl,
+            ..service(index)
+        };
+        (
+            nodes.into_iter().enumerate().map(node).collect(),
+            services.into_iter().enumerate().map(make).collect(),
+        )
+    })
+}
+
+/// Records that somebody else has in the zone, some under our names.
+fn foreigners() -> impl Strategy<Value = FoundZone> {
+    prop::collection::vec((0usize..12, 0usize..6), 0..8).prop_map(|all| {
+        let one = |(name, line): (usize, usize)| {
+            let name = zone().child(&format!("s{name}"), "").unwrap();
+            let key = RecordKey { name, line: Line::ALL[line], family: Family::V4 };
+            let set = RecordSet { values: [address(100 + line)].into(), ttl: 600 };
+            (key, Found { set, owner: Owner::Foreign(String::new()), id: None })
+        };
+        all.into_iter().map(one).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn applying_a_plan_leaves_nothing_to_do((nodes, mut services) in worlds(), foreign in foreigners()) {
+        let cluster = cluster(nodes);
+        let (standing, _) = settle(&mut services, &cluster, foreign);
+        let (after, again) = settle(&mut services, &cluster, standing.clone());
+        prop_assert!(again.changes.is_empty(), "{:?}", again.changes);
+        prop_assert_eq!(after, standing);
+    }
+
+    #[test]
+    fn nothing_that_is_not_ours_is_touched((nodes, mut services) in worlds(), foreign in foreigners()) {
+        let cluster = cluster(nodes);
+        let (standing, plan) = settle(&mut services, &cluster, foreign.clone());
+        for (key, record) in &foreign {
+            prop_assert_eq!(standing.get(key), Some(record));
+        }
+        let names: BTreeSet<&DnsName> = services.iter().map(|service| &service.name).collect();
+        prop_assert!(plan.changes.iter().all(|change| names.contains(&change.key.name)));
+    }
+
+    #[test]
+    fn what_a_restart_forgets_plays_no_part((nodes, mut services) in worlds(), victim in 0usize..6) {
+        let before = cluster(nodes.clone());
+        let (standing, _) = settle(&mut services, &before, FoundZone::new());
+        let mut nodes = nodes;
+        let victim = victim % nodes.len();
+        nodes[victim].lives = !nodes[victim].lives;
+        let after = cluster(nodes);
+        // A process that never stopped plans from what it applied; one that restarted from statuses alone.
+        let from_memory = plan(&wish(&services, &after), &standing);
+        let reported = services.iter().flat_map(|service| {
+            service.last.iter().map(|(&(line, family), last)| {
+                let key = RecordKey { name: service.name.clone(), line, family };
+                let set = RecordSet { values: last.values.clone(), ttl: last.ttl };
+                (key, Found { set, owner: Owner::Ours, id: None })
+            })
+        });
+        let from_statuses = plan(&wish(&services, &after), &reported.collect());
+        prop_assert_eq!(from_memory, from_statuses);
+    }
+
+    #[test]
+    fn every_node_plans_the_same_whatever_the_order_of_its_lists((nodes, services) in worlds(), turn in 0usize..8) {
+        let mut rotated = services.clone();
+        let turn = turn % rotated.len();
+        rotated.rotate_left(turn);
+        let cluster = cluster(nodes);
+        prop_assert_eq!(wish(&services, &cluster), wish(&rotated, &cluster));
+    }
+}

@@ -1,0 +1,332 @@
+//! Services x line assignment x addresses: the records that should stand in one zone, and what must be left as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use crate::api::service::ManagedService;
+use crate::api::vocab::{DeletionPolicy, Family, Line, PlatformProvider};
+use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION};
+use crate::domain::cluster::Cluster;
+use crate::domain::lines::{Assignment, Holder, Why, assign};
+use crate::domain::names::{DnsName, FieldError, ObjectId};
+
+/// What a record set is found by: name, line and type.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// Full name.
+    pub name: DnsName,
+    /// The line; `default` sorts first, so it is written first.
+    pub line: Line,
+    /// The type.
+    pub family: Family,
+}
+
+/// What a record set says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordSet {
+    /// Its values, at least one.
+    pub values: BTreeSet<IpAddr>,
+    /// Seconds it may be kept.
+    pub ttl: u32,
+}
+
+/// Zone, platform and account: what one list call and one batch cover.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ZoneId {
+    /// The platform.
+    pub provider: PlatformProvider,
+    /// The account's Secret, where the service names one.
+    pub account: Option<ObjectId>,
+    /// The zone.
+    pub zone: DnsName,
+}
+
+/// What stood in a service's status for one line and family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Last {
+    /// The node.
+    pub node: String,
+    /// The values.
+    pub values: BTreeSet<IpAddr>,
+    /// The TTL.
+    pub ttl: u32,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A ManagedService whose fields have been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The object.
+    pub id: ObjectId,
+    /// When it was created; of two for one name the older counts.
+    pub created: Option<Timestamp>,
+    /// Where its records live.
+    pub zone: ZoneId,
+    /// Full name.
+    pub name: DnsName,
+    /// Seconds.
+    pub ttl: u32,
+    /// The nodes that serve it; empty: all.
+    pub nodes: BTreeSet<String>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether its records stay when it goes.
+    pub retain: bool,
+    /// The digest of the held plan that its owner released.
+    pub release: Option<String>,
+    /// Whether foreign records under its name may be taken over.
+    pub adopt: bool,
+    /// Its records as last reported.
+    pub last: BTreeMap<(Line, Family), Last>,
+}
+
+impl Service {
+    /// Reads an object; the refusal names the field.
+    pub fn parse(object: &ManagedService) -> Result<Self, FieldError> {
+        let meta = &object.metadata;
+        let id = id_of(object);
+        let spec = &object.spec;
+        let zone = DnsName::parse(&spec.domain, "spec.domain")?;
+        if zone.as_str().starts_with('*') || !zone.as_str().contains('.') {
+            return Err(FieldError::new(
+                "spec.domain",
+                format!("{} is not a zone: write e.g. example.com", zone),
+            ));
+        }
+        let name = zone.child(&spec.record, "spec.record")?;
+        if !(1..=86400).contains(&spec.ttl) {
+            return Err(FieldError::new(
+                "spec.ttl",
+                format!("{} is out of range: use 1 to 86400 seconds", spec.ttl),
+            ));
+        }
+        let account = spec.account_ref.as_ref();
+        let account = account.map(|r| ObjectId { namespace: id.namespace.clone(), name: r.name.clone() });
+        let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key)).cloned();
+        Ok(Self {
+            created: meta.creation_timestamp.as_ref().map(|t| t.0),
+            zone: ZoneId { provider: spec.platform_provider, account, zone },
+            name,
+            ttl: spec.ttl,
+            nodes: spec.nodes.iter().cloned().collect(),
+            deleting: meta.deletion_timestamp.is_some(),
+            retain: spec.deletion_policy == DeletionPolicy::Retain,
+            release: annotation(RELEASE_ANNOTATION),
+            adopt: annotation(ADOPT_ANNOTATION).is_some_and(|value| value == "true"),
+            last: last_of(object),
+            id,
+        })
+    }
+}
+
+/// The object's id.
+pub fn id_of(object: &ManagedService) -> ObjectId {
+    let meta = &object.metadata;
+    ObjectId {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    }
+}
+
+fn last_of(object: &ManagedService) -> BTreeMap<(Line, Family), Last> {
+    let records = object.status.iter().flat_map(|status| &status.records);
+    let read = records.filter_map(|record| {
+        let values: BTreeSet<IpAddr> = record.values.iter().filter_map(|v| v.parse().ok()).collect();
+        let last = Last { node: record.node.clone(), values, ttl: record.ttl, since: record.since.0 };
+        (!last.values.is_empty()).then_some(((record.line, record.family), last))
+    });
+    read.collect()
+}
+
+/// Why a record is to change; decides what the guard on mass changes lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The node that answered is lost, or its address is.
+    Loss,
+    /// The line's owner is back.
+    Return,
+    /// Somebody drained or pinned.
+    Drain,
+    /// The node has a new address.
+    Address,
+    /// Somebody edited a service or a node.
+    Edit,
+    /// The service is being deleted.
+    Deleted,
+    /// What stands at the provider is not what we last wrote.
+    Drift,
+}
+
+impl Cause {
+    /// Whether the guard on mass changes lets it through whatever the number: a failover is never held.
+    pub fn is_never_held(self) -> bool {
+        matches!(self, Cause::Loss | Cause::Return | Cause::Drain | Cause::Address)
+    }
+}
+
+/// A record that should stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it says.
+    pub set: RecordSet,
+    /// Whose addresses these are.
+    pub node: String,
+    /// Why that node.
+    pub why: Why,
+    /// The service that wants it.
+    pub service: ObjectId,
+    /// Why it would change if what stands there differs from it.
+    pub cause: Cause,
+}
+
+impl Wanted {
+    fn is_same_target(&self, other: &Wanted) -> bool {
+        let Wanted { set, node, why, service, cause: _ } = self;
+        (set, node, why, service) == (&other.set, &other.node, &other.why, &other.service)
+    }
+}
+
+/// What is wished for in one zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Records that should stand.
+    pub wanted: BTreeMap<RecordKey, Wanted>,
+    /// Records of services that are being deleted, as they would be if they stayed: while their deletion is held they
+    /// still follow a failover.
+    pub farewell: BTreeMap<RecordKey, Wanted>,
+    /// Records that stay as they are because nobody living can answer for them.
+    pub kept: BTreeMap<RecordKey, ObjectId>,
+    /// Names under which nothing is touched, because their service can't be planned or retains its records.
+    pub frozen: BTreeSet<DnsName>,
+    /// Names that a service of ours owns; an owned record outside them is an orphan.
+    pub names: BTreeMap<DnsName, ObjectId>,
+    /// Services that can't be served, with the field to mend.
+    pub refused: BTreeMap<ObjectId, FieldError>,
+    /// Names whose service may take foreign records over.
+    pub adopt: BTreeSet<DnsName>,
+    /// Names whose service is being deleted.
+    pub deleting: BTreeSet<DnsName>,
+    /// Digests of held plans that were released.
+    pub released: BTreeSet<String>,
+}
+
+impl Wish {
+    /// Whether both wish for the same, for whatever cause: then nothing has to be listed or planned anew.
+    pub fn same_targets(&self, other: &Wish) -> bool {
+        let Wish { wanted, farewell, kept, frozen, names, refused, adopt, deleting, released } = self;
+        let same = |mine: &BTreeMap<RecordKey, Wanted>, theirs: &BTreeMap<RecordKey, Wanted>| {
+            mine.len() == theirs.len()
+                && mine
+                    .iter()
+                    .zip(theirs)
+                    .all(|(mine, theirs)| mine.0 == theirs.0 && mine.1.is_same_target(theirs.1))
+        };
+        kept == &other.kept
+            && frozen == &other.frozen
+            && names == &other.names
+            && refused == &other.refused
+            && adopt == &other.adopt
+            && deleting == &other.deleting
+            && released == &other.released
+            && same(wanted, &other.wanted)
+            && same(farewell, &other.farewell)
+    }
+}
+
+/// The wish of all `services` of one zone. Deterministic: the order of the input plays no part.
+pub fn wish<'a>(services: impl IntoIterator<Item = &'a Service>, cluster: &Cluster) -> Wish {
+    let mut services: Vec<&Service> = services.into_iter().collect();
+    services.sort_by_key(|service| (service.created, service.id.clone()));
+    let mut wish = Wish::default();
+    // Most services share one set of nodes: each set is assigned once, so that planning stays linear in the services.
+    let mut assigned: BTreeMap<&BTreeSet<String>, Assignment> = BTreeMap::new();
+    for service in services {
+        if let Some(first) = wish.names.get(&service.name) {
+            let why = format!("{} is managed by {first} already: one name, one ManagedService", service.name);
+            wish.refused.insert(service.id.clone(), FieldError::new("spec.record", why));
+            continue;
+        }
+        wish.names.insert(service.name.clone(), service.id.clone());
+        wish.released.extend(service.release.clone());
+        if service.adopt {
+            wish.adopt.insert(service.name.clone());
+        }
+        let assignment =
+            assigned.entry(&service.nodes).or_insert_with(|| assign(&cluster.serving(&service.nodes)));
+        if let Err(refusal) = add(&mut wish, service, cluster, assignment) {
+            wish.frozen.insert(service.name.clone());
+            wish.refused.insert(service.id.clone(), refusal);
+        }
+    }
+    wish
+}
+
+fn add(
+    wish: &mut Wish,
+    service: &Service,
+    cluster: &Cluster,
+    assignment: &Assignment,
+) -> Result<(), FieldError> {
+    if service.deleting && service.retain {
+        wish.frozen.insert(service.name.clone());
+        return Ok(());
+    }
+    if service.deleting {
+        wish.deleting.insert(service.name.clone());
+        for (&(line, family), holder) in assignment {
+            let key = RecordKey { name: service.name.clone(), line, family };
+            let wanted = holder.as_ref().map(|holder| wanted(service, cluster, holder, (line, family)));
+            wish.farewell.extend(wanted.map(|wanted| (key, wanted)));
+        }
+        return Ok(());
+    }
+    if let Some(unknown) = service.nodes.iter().find(|name| !cluster.members.contains_key(*name)) {
+        return Err(FieldError::new(
+            "spec.nodes",
+            format!("there is no CocoaNode {unknown:?} that can serve"),
+        ));
+    }
+    let members = cluster.serving(&service.nodes);
+    if !members.iter().any(|member| member.lines.contains(&Line::Default)) {
+        let why = "no serving node has the line default in its spec.isps: whoever is on no other line would get no answer";
+        return Err(FieldError::new("spec.nodes", why));
+    }
+    for (&(line, family), holder) in assignment {
+        let key = RecordKey { name: service.name.clone(), line, family };
+        match holder {
+            Some(holder) => drop(wish.wanted.insert(key, wanted(service, cluster, holder, (line, family)))),
+            None => drop(wish.kept.insert(key, service.id.clone())),
+        }
+    }
+    Ok(())
+}
+
+fn wanted(service: &Service, cluster: &Cluster, holder: &Holder, at: (Line, Family)) -> Wanted {
+    let values =
+        cluster.members.get(&holder.node).and_then(|m| m.addresses.get(&at.1)).cloned().unwrap_or_default();
+    let set = RecordSet { values, ttl: service.ttl };
+    let cause = match service.last.get(&at) {
+        None => Cause::Edit,
+        Some(last) if last.node != holder.node => moved(last, holder, cluster, at),
+        Some(last) if last.values != set.values => Cause::Address,
+        Some(last) if last.ttl != set.ttl => Cause::Edit,
+        Some(_) => Cause::Drift,
+    };
+    Wanted { set, node: holder.node.clone(), why: holder.why, service: service.id.clone(), cause }
+}
+
+fn moved(last: &Last, holder: &Holder, cluster: &Cluster, at: (Line, Family)) -> Cause {
+    let Some(before) = cluster.members.get(&last.node) else {
+        return Cause::Edit;
+    };
+    match holder.why {
+        _ if !before.can_answer(at.1) => Cause::Loss,
+        _ if before.drained => Cause::Drain,
+        Why::Pinned => Cause::Drain,
+        Why::Own if !before.claims(at.0, at.1) => Cause::Return,
+        Why::Own | Why::TakenOver | Why::LastResort => Cause::Edit,
+    }
+}

@@ -1,0 +1,198 @@
+//! The main job in process: nodes and services come and go, sites die and return, and the records follow.
+
+use cocoasyncer::api::vocab::{Family, Line};
+use cocoasyncer::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION};
+use cocoasyncer::domain::dns_plan::{Found, Owner};
+use cocoasyncer::domain::names::DnsName;
+use cocoasyncer::domain::records::{RecordKey, RecordSet};
+
+use crate::support::{World, cocoa_node, managed, until};
+
+async fn two_sites() -> World {
+    let world = World::new().await;
+    world.create_node(&cocoa_node("n1", &[Line::Default, Line::CT], "203.0.113.1")).await;
+    world.create_node(&cocoa_node("n2", &[Line::CU], "203.0.113.2")).await;
+    world
+}
+
+const WWW: [&str; 3] = [
+    "www.example.com A [default] 203.0.113.1 (ttl 60)",
+    "www.example.com A [CT] 203.0.113.1 (ttl 60)",
+    "www.example.com A [CU] 203.0.113.2 (ttl 60)",
+];
+
+#[tokio::test]
+async fn a_lost_site_hands_its_lines_over_and_gets_them_back() {
+    let world = two_sites().await;
+    world.create(&managed("www", "www")).await;
+    world.settles(&WWW).await;
+    world.condition("www", "Ready", "AsWished").await;
+    world.lose("n2");
+    world.settles(&[WWW[0], WWW[1], "www.example.com A [CU] 203.0.113.1 (ttl 60)"]).await;
+    until("the status says who took over", || async {
+        let lines = world.services().get("www").await.unwrap().status?.lines;
+        (lines == "default,CT=n1 CU=n1+").then_some(())
+    })
+    .await;
+    world.beat("n2", 4);
+    assert!(world.records()[2].contains("203.0.113.1"), "four beats do not earn a line back");
+    world.beat("n2", 6);
+    world.settles(&WWW).await;
+}
+
+#[tokio::test]
+async fn if_nobody_lives_the_last_records_stay() {
+    let world = two_sites().await;
+    world.create(&managed("www", "www")).await;
+    world.settles(&WWW).await;
+    world.lose("n2");
+    world.settles(&[WWW[0], WWW[1], "www.example.com A [CU] 203.0.113.1 (ttl 60)"]).await;
+    world.lose("n1");
+    world.condition("www", "Ready", "NoLivingNode").await;
+    world.settles(&[WWW[0], WWW[1], "www.example.com A [CU] 203.0.113.1 (ttl 60)"]).await;
+}
+
+#[tokio::test]
+async fn a_restart_moves_nothing_and_writes_nothing() {
+    let mut world = two_sites().await;
+    world.create(&managed("www", "www")).await;
+    world.settles(&WWW).await;
+    world.lose("n2");
+    world.settles(&[WWW[0], WWW[1], "www.example.com A [CU] 203.0.113.1 (ttl 60)"]).await;
+    until("the loss is in the node's status", || async {
+        let api = kube::Api::<cocoasyncer::api::node::CocoaNode>::all(world.client.clone());
+        (api.get("n2").await.unwrap().status?.status_code == Some(504)).then_some(())
+    })
+    .await;
+    until("the takeover is in the service's status", || async {
+        (world.services().get("www").await.unwrap().status?.lines == "default,CT=n1 CU=n1+").then_some(())
+    })
+    .await;
+    let (lists, writes) = world.provider.calls();
+    world.kill().await;
+    let version = world.services().get("www").await.unwrap().metadata.resource_version;
+    world.start().await;
+    until("the zone was listed again", || async { (lists < world.provider.calls().0).then_some(()) }).await;
+    until("the board knows the nodes", || async { (world.board.vitals().len() == 2).then_some(()) }).await;
+    assert_eq!(world.provider.calls().1, writes, "no record was written again");
+    assert_eq!(
+        world.services().get("www").await.unwrap().metadata.resource_version,
+        version,
+        "nor the status"
+    );
+}
+
+#[tokio::test]
+async fn deleting_a_service_removes_its_records_and_a_retained_one_leaves_them() {
+    let world = two_sites().await;
+    world.create(&managed("www", "www")).await;
+    let mut keep = managed("keep", "keep");
+    keep.spec.deletion_policy = cocoasyncer::api::vocab::DeletionPolicy::Retain;
+    world.create(&keep).await;
+    world.condition("keep", "Ready", "AsWished").await;
+    world.condition("www", "Ready", "AsWished").await;
+    world.delete("www").await;
+    world.delete("keep").await;
+    for name in ["www", "keep"] {
+        until("the object is gone", || async {
+            world.services().get_opt(name).await.unwrap().is_none().then_some(())
+        })
+        .await;
+    }
+    let kept: Vec<String> = WWW.iter().map(|row| row.replace("www", "keep")).collect();
+    assert_eq!(world.records(), kept);
+}
+
+#[tokio::test]
+async fn a_mass_change_is_held_until_its_release() {
+    let world = two_sites().await;
+    for index in 0..4 {
+        world.create(&managed(&format!("s{index}"), &format!("s{index}"))).await;
+    }
+    for index in 0..4 {
+        world.condition(&format!("s{index}"), "Ready", "AsWished").await;
+    }
+    let before = world.records();
+    assert_eq!(before.len(), 12);
+    world.delete("s0").await;
+    world.delete("s1").await;
+    let digest = until("the condition names the release of both", || async {
+        let message = world.condition("s1", "RecordsHeld", "MassChange").await;
+        let other = world.condition("s0", "RecordsHeld", "MassChange").await;
+        let digest =
+            |text: &str| text.split(&format!("{RELEASE_ANNOTATION}=")).nth(1)?.get(..12).map(str::to_owned);
+        (digest(&message)? == digest(&other)?).then(|| digest(&message)).flatten()
+    })
+    .await;
+    assert_eq!(world.records(), before, "held: nothing went");
+    world.lose("n2");
+    until("a failover goes through all the same", || async {
+        world.records().iter().all(|row| !row.contains("203.0.113.2")).then_some(())
+    })
+    .await;
+    world.annotate("s1", RELEASE_ANNOTATION, &digest).await;
+    until("the released services are gone", || async {
+        let gone = world.services().get_opt("s0").await.unwrap().is_none()
+            && world.services().get_opt("s1").await.unwrap().is_none();
+        gone.then_some(())
+    })
+    .await;
+    assert_eq!(world.records().len(), 6);
+}
+
+#[tokio::test]
+async fn a_foreign_record_is_said_and_adopted_only_by_annotation() {
+    let world = two_sites().await;
+    let zone = DnsName::parse("example.com", "").unwrap();
+    let key = RecordKey { name: zone.child("www", "").unwrap(), line: Line::CT, family: Family::V4 };
+    let set = RecordSet { values: ["192.0.2.99".parse().unwrap()].into(), ttl: 600 };
+    world.provider.plant(&zone, key, Found { set, owner: Owner::Foreign("by hand".into()), id: None });
+    world.create(&managed("www", "www")).await;
+    world.settles(&[WWW[0], "www.example.com A [CT] 192.0.2.99 (ttl 600) (foreign)", WWW[2]]).await;
+    world.condition("www", "Ready", "ForeignRecords").await;
+    world.annotate("www", ADOPT_ANNOTATION, "true").await;
+    world.settles(&WWW).await;
+    world.condition("www", "Ready", "AsWished").await;
+}
+
+#[tokio::test]
+async fn a_failing_service_holds_up_no_other() {
+    let world = two_sites().await;
+    let zone = DnsName::parse("example.com", "").unwrap();
+    world.provider.fail(&zone.child("bad", "").unwrap());
+    world.create(&managed("bad", "bad")).await;
+    world.create(&managed("www", "www")).await;
+    world.settles(&WWW).await;
+    let message = world.condition("bad", "Ready", "ProviderFailed").await;
+    assert!(message.contains("told to fail"), "{message}");
+    world.condition("www", "Ready", "AsWished").await;
+    world.provider.mend();
+    world.condition("bad", "Ready", "AsWished").await;
+}
+
+#[tokio::test]
+async fn a_service_without_a_default_line_says_so_and_changes_nothing() {
+    let world = World::new().await;
+    world.create_node(&cocoa_node("n2", &[Line::CU], "203.0.113.2")).await;
+    world.create(&managed("www", "www")).await;
+    let message = world.condition("www", "Valid", "NoDefaultLine").await;
+    assert!(message.starts_with("spec.nodes: "), "{message}");
+    assert!(world.records().is_empty());
+    world.create_node(&cocoa_node("n1", &[Line::Default], "203.0.113.1")).await;
+    world.condition("www", "Ready", "AsWished").await;
+}
+
+#[tokio::test]
+async fn an_address_is_followed_and_a_resync_writes_nothing() {
+    let world = two_sites().await;
+    world.create(&managed("www", "www")).await;
+    world.settles(&WWW).await;
+    world.readdress("n2", "203.0.113.77");
+    world.settles(&[WWW[0], WWW[1], "www.example.com A [CU] 203.0.113.77 (ttl 60)"]).await;
+    world.condition("www", "Ready", "AsWished").await;
+    let calls = world.provider.calls();
+    world.annotate("www", "example.com/unrelated", "1").await;
+    world.annotate("www", "example.com/unrelated", "2").await;
+    world.condition("www", "Ready", "AsWished").await;
+    assert_eq!(world.provider.calls(), calls, "an edit that changes no record asks the provider nothing");
+}
