@@ -35,7 +35,11 @@ mod protobuf;
 mod watch;
 mod discovery;
 mod service;
+<<<<<<< HEAD
 mod credentials;
+=======
+pub mod credentials;
+>>>>>>> plane
 pub mod serve;
 
 use std::{
