@@ -6,7 +6,8 @@
 //! for the built-in kinds in `registry/builtin.rs`.
 //!
 //! Not served: anything that acts on the built-in kinds (no pod runs, no service gets an address), admission
-//! webhooks and policies (stored, not asked), conversion webhooks, aggregation, exec, logs, proxy, protobuf, users
+//! webhooks and policies (stored, not asked), conversion webhooks, aggregation, exec, logs, proxy, protobuf answers (protobuf
+//! bodies are understood), users
 //! other than the one token's.
 //!
 //! It is self-contained: nothing here names our own kinds, and nothing outside names the store.
@@ -30,6 +31,7 @@ mod kinds;
 mod engine;
 mod gc;
 mod render;
+mod protobuf;
 mod watch;
 mod discovery;
 mod service;

@@ -15,9 +15,13 @@ use self::managers::{Entry, Operation, SERVER_METADATA};
 use self::set::FieldSet;
 use self::typed::{Comparison, Typed};
 use super::schema::TypeInfo;
+use super::schema::node::deeper_than;
 
 /// Who owned everything before the first apply.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Depth beyond which a configuration is refused, so that no walk runs out of stack.
+const MAX_DEPTH: usize = 200;
 
 /// A field that another manager owns with another value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,12 +72,7 @@ pub fn apply(
     check_applied(typed, applied)?;
     let config = configuration(applied, writer);
     let before = live.map_or_else(|| Value::Object(Map::new()), tracked);
-    let mut entries = live.and_then(managers::read).unwrap_or_default();
-    if let (Some(_), true) = (live, entries.is_empty()) {
-        let founder = Writer { manager: BEFORE_FIRST_APPLY, subresource: None, ..*writer };
-        let set = managers::trackable(typed.compare(None, Some(&before)).added);
-        entries.push(Entry { set, ..Entry::new(&founder, Operation::Update) });
-    }
+    let mut entries = live.map_or_else(Vec::new, |live| owners(typed, live, &before, writer));
     let mut own = Entry::new(writer, Operation::Apply);
     own.set = managers::trackable(typed.fields(typed.root(), &config));
     let place = entries.iter().position(|entry| entry.same_identity(&own));
@@ -87,8 +86,7 @@ pub fn apply(
     let change = typed.compare(Some(&before), Some(&after));
     let conflicts = conflicts(&entries, &change);
     if !force && !conflicts.is_empty() {
-        let excused = migrate::excused(typed, live, writer);
-        refuse(conflicts, &excused)?;
+        refuse(conflicts, &migrate::excused(typed, live, writer))?;
     }
     take(&mut entries, &change);
     if let Some(live) = live
@@ -125,6 +123,17 @@ pub fn track_update(info: &TypeInfo, before: Option<&Value>, after: &mut Value, 
         }
     }
     managers::write(after, entries);
+}
+
+/// The owners of a live object; one that nobody tracked is owned by whoever was there before.
+fn owners(typed: Typed, live: &Value, before: &Value, writer: &Writer) -> Vec<Entry> {
+    let entries = managers::read(live).unwrap_or_default();
+    if !entries.is_empty() {
+        return entries;
+    }
+    let founder = Writer { manager: BEFORE_FIRST_APPLY, subresource: None, ..*writer };
+    let set = managers::trackable(typed.compare(None, Some(before)).added);
+    vec![Entry { set, ..Entry::new(&founder, Operation::Update) }]
 }
 
 /// Takes changed and removed fields from everybody; the caller gives them to the writer.
@@ -178,6 +187,9 @@ fn abandon<'e>(
 fn check_applied(typed: Typed, applied: &Value) -> Result<(), ApplyError> {
     if !applied.is_object() {
         return Err(ApplyError::Invalid("it must be an object".to_owned()));
+    }
+    if deeper_than(applied, MAX_DEPTH) {
+        return Err(ApplyError::Invalid("it is nested too deeply".to_owned()));
     }
     let listed = applied.get("metadata").and_then(|metadata| metadata.get("managedFields"));
     match listed {
@@ -239,4 +251,8 @@ fn restore(after: &mut Value, live: Option<&Value>, applied: &Value) {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_more;

@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::{MAX_DEPTH, PatchError, deeper_than};
+use super::{MAX_DEPTH, PatchError};
+use crate::controlplane::schema::node::deeper_than;
 
 /// As on the real server.
 const MOST_OPERATIONS: usize = 10_000;
@@ -43,18 +44,17 @@ fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         "add" => add(target, &tokens, value(), path),
         "remove" => remove(target, &tokens, path).map(drop),
         "replace" => {
-            let slot = find(target, &tokens).ok_or_else(|| missing("replace", path))?;
             bounded(&tokens, &value())?;
-            *slot = value();
-            Ok(())
+            find(target, &tokens).map(|slot| *slot = value()).ok_or_else(|| missing("replace", path))
         }
         "move" => {
             let from = text("from")?;
-            if path.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
-                return Err(invalid("a value cannot be moved into itself"));
+            match path.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
+                true => Err(invalid("a value cannot be moved into itself")),
+                false => {
+                    remove(target, &parse(from)?, from).and_then(|moved| add(target, &tokens, moved, path))
+                }
             }
-            let moved = remove(target, &parse(from)?, from)?;
-            add(target, &tokens, moved, path)
         }
         "copy" => {
             let from = text("from")?;
@@ -67,10 +67,7 @@ fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         }
         "test" => {
             let found = find(target, &tokens).map_or(Value::Null, |found| found.clone());
-            match equal(&found, &value()) {
-                true => Ok(()),
-                false => Err(PatchError::TestFailed(path.to_owned())),
-            }
+            equal(&found, &value()).then_some(()).ok_or_else(|| PatchError::TestFailed(path.to_owned()))
         }
         other => Err(PatchError::Invalid(format!("unexpected kind: {other}"))),
     }

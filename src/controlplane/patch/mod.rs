@@ -47,14 +47,5 @@ pub fn strategic_merge(info: &TypeInfo, target: &mut Value, patch: &Value) -> Re
     strategic::apply(info.shape(), target, patch)
 }
 
-/// Whether the value is nested deeper than `most`; stops looking there.
-fn deeper_than(value: &Value, most: usize) -> bool {
-    match value {
-        Value::Array(items) => most == 0 || items.iter().any(|item| deeper_than(item, most - 1)),
-        Value::Object(map) => most == 0 || map.values().any(|item| deeper_than(item, most - 1)),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{MAX_DEPTH, PatchError, deeper_than};
-use crate::controlplane::schema::node::{Node, Shape};
+use super::{MAX_DEPTH, PatchError};
+use crate::controlplane::schema::node::{Node, Shape, deeper_than};
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
@@ -31,18 +31,8 @@ fn merge_object(
     target: &mut Value,
     changes: &Map<String, Value>,
 ) -> Result<(), PatchError> {
-    match changes.get(PATCH).map(|directive| (directive, directive.as_str())) {
-        None | Some((_, Some("merge"))) => {}
-        Some((_, Some("replace"))) => {
-            let rest = changes.iter().filter(|(key, _)| *key != PATCH);
-            *target = Value::Object(rest.map(|(key, value)| (key.clone(), value.clone())).collect());
-            return Ok(());
-        }
-        Some((_, Some("delete"))) => {
-            *target = Value::Object(Map::new());
-            return Ok(());
-        }
-        Some((other, _)) => return Err(PatchError::Invalid(format!("unknown $patch directive {other}"))),
+    if directed(target, changes)? {
+        return Ok(());
     }
     if !target.is_object() {
         *target = Value::Object(Map::new());
@@ -71,6 +61,23 @@ fn merge_object(
         }
     }
     Ok(())
+}
+
+/// Obeys `$patch`; tells whether nothing is left to merge.
+fn directed(target: &mut Value, changes: &Map<String, Value>) -> Result<bool, PatchError> {
+    match changes.get(PATCH).map(|directive| (directive, directive.as_str())) {
+        None | Some((_, Some("merge"))) => Ok(false),
+        Some((_, Some("replace"))) => {
+            let rest = changes.iter().filter(|(key, _)| *key != PATCH);
+            *target = Value::Object(rest.map(|(key, value)| (key.clone(), value.clone())).collect());
+            Ok(true)
+        }
+        Some((_, Some("delete"))) => {
+            *target = Value::Object(Map::new());
+            Ok(true)
+        }
+        Some((other, _)) => Err(PatchError::Invalid(format!("unknown $patch directive {other}"))),
+    }
 }
 
 fn merge_field(

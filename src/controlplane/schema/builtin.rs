@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
-use super::merge_keys::{ATOMIC, ATOMIC_FIELDS, KEY_DEFAULTS, LISTS, PATCH_ONLY, short};
+use super::merge_keys::{ATOMIC, ATOMIC_FIELDS, KEY_DEFAULTS, LISTS, PATCH_ONLY, RETAIN_KEYS, short};
 use super::node::{Kind, ListKind, Node, Reader, Rest, Shape};
 
 /// Name of the definition of every object's metadata.
@@ -77,9 +77,12 @@ fn described(root: schemars::Schema, mut generator: SchemaGenerator) -> Describe
             let here = (short(name), field.as_str());
             let listed = LISTS.iter().find(|listed| listed.at == here).map(|listed| listed.patch);
             let key = listed.or_else(|| PATCH_ONLY.iter().find(|(at, _)| *at == here).map(|(_, key)| *key));
-            let Some((key, schema)) = key.zip(schema.as_object_mut()) else { continue };
-            schema.insert("x-kubernetes-patch-strategy".to_owned(), Value::from("merge"));
-            if !key.is_empty() {
+            let strategies = [("merge", key.is_some()), ("retainKeys", RETAIN_KEYS.contains(&here))];
+            let strategy: Vec<&str> =
+                strategies.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
+            let Some(schema) = schema.as_object_mut().filter(|_| !strategy.is_empty()) else { continue };
+            schema.insert("x-kubernetes-patch-strategy".to_owned(), Value::from(strategy.join(",")));
+            if let Some(key) = key.filter(|key| !key.is_empty()) {
                 schema.insert("x-kubernetes-patch-merge-key".to_owned(), Value::from(key));
             }
         }

@@ -2,13 +2,37 @@
 //!
 //! PURE. Compiled once; `validate.rs` walks, this file judges one value.
 
-use kube::core::cel::{CompiledSchema, compile_schema};
 use regex::Regex;
 use serde_json::{Map, Number, Value};
 
 use super::formats;
 use super::node::{Kind, Node, Reader, flag};
+use super::rules::Rules;
 use crate::controlplane::cause::{Cause, subject};
+
+/// Keywords that this file enforces.
+const WORDS: [&str; 20] = [
+    "required",
+    "enum",
+    "pattern",
+    "format",
+    "minimum",
+    "maximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "oneOf",
+    "anyOf",
+    "allOf",
+    "not",
+    "x-kubernetes-validations",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+];
 
 /// Everything but the type.
 #[derive(Debug, Default)]
@@ -31,39 +55,9 @@ pub(crate) struct Checks {
     pub(crate) rules: Option<Rules>,
 }
 
-/// The CEL rules of one place, compiled; rules of places below it are theirs.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    pub(crate) compiled: CompiledSchema,
-    /// Texts of the rules that compare with the old object.
-    pub(crate) transitions: Vec<String>,
-}
-
 impl Checks {
     /// The checks that a schema asks for; none where it asks for nothing.
     pub(crate) fn read(reader: &mut Reader, schema: &Value, depth: usize) -> Option<Checks> {
-        const WORDS: [&str; 20] = [
-            "required",
-            "enum",
-            "pattern",
-            "format",
-            "minimum",
-            "maximum",
-            "multipleOf",
-            "minLength",
-            "maxLength",
-            "minItems",
-            "maxItems",
-            "minProperties",
-            "maxProperties",
-            "oneOf",
-            "anyOf",
-            "allOf",
-            "not",
-            "x-kubernetes-validations",
-            "exclusiveMinimum",
-            "exclusiveMaximum",
-        ];
         let any = schema.as_object().is_some_and(|s| WORDS.iter().any(|word| s.contains_key(*word)));
         if !any {
             return None;
@@ -188,40 +182,12 @@ impl Checks {
     }
 }
 
-impl Rules {
-    fn read(schema: &Value) -> Option<Rules> {
-        schema.get("x-kubernetes-validations").and_then(Value::as_array).filter(|rules| !rules.is_empty())?;
-        let mut own = schema.clone();
-        // Rules below and defaults are handled by our own walk, which correlates list entries by their keys.
-        strip(&mut own, true);
-        let compiled = compile_schema(&own);
-        let transitions = compiled.validations.iter().flatten().filter(|rule| rule.is_transition_rule);
-        let transitions = transitions.map(|rule| rule.rule.rule.clone()).collect();
-        Some(Rules { compiled, transitions })
-    }
-}
-
 /// Numbers are equal by value: `1` is `1.0`.
 pub(crate) fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => !less(one, other) && !less(other, one),
         _ => one == other,
     }
-}
-
-fn strip(schema: &mut Value, root: bool) {
-    let Value::Object(map) = schema else { return };
-    for key in ["default", "description", "oneOf", "anyOf", "allOf", "not"] {
-        map.remove(key);
-    }
-    if !root {
-        map.remove("x-kubernetes-validations");
-    }
-    for key in ["items", "additionalProperties"] {
-        map.get_mut(key).into_iter().for_each(|child| strip(child, false));
-    }
-    let fields = map.get_mut("properties").and_then(Value::as_object_mut);
-    fields.into_iter().flat_map(Map::values_mut).for_each(|child| strip(child, false));
 }
 
 fn less(one: &Number, other: &Number) -> bool {

@@ -76,6 +76,10 @@ pub(crate) const LISTS: &[Listed] = &[
 pub(crate) const PATCH_ONLY: &[((&str, &str), &str)] =
     &[(("ServiceAccount", "imagePullSecrets"), "name"), (("JobStatus", "conditions"), "type")];
 
+/// Objects whose strategic merge drops the fields that the new variant does not have.
+pub(crate) const RETAIN_KEYS: &[(&str, &str)] =
+    &[("PodSpec", "volumes"), ("DeploymentSpec", "strategy"), ("PersistentVolume", "spec")];
+
 /// Keys that count as set when they are absent, as the real server defaults them.
 pub(crate) const KEY_DEFAULTS: &[((&str, &str), &str)] =
     &[(("ContainerPort", "protocol"), "TCP"), (("ServicePort", "protocol"), "TCP")];

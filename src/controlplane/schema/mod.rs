@@ -6,6 +6,7 @@ mod builtin;
 mod checks;
 mod formats;
 mod merge_keys;
+mod rules;
 mod structural;
 mod validate;
 mod walk;
@@ -197,4 +198,10 @@ fn collect_defaults(shape: &Shape, at: &Node, path: &str, causes: &mut Vec<Cause
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_builtin;
+#[cfg(test)]
+mod tests_rules;

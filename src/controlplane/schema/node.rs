@@ -162,6 +162,15 @@ pub(crate) fn flag(schema: &Value, key: &str) -> bool {
     schema.get(key).and_then(Value::as_bool) == Some(true)
 }
 
+/// Whether the value is nested deeper than `most`; stops looking there.
+pub(crate) fn deeper_than(value: &Value, most: usize) -> bool {
+    match value {
+        Value::Array(items) => most == 0 || items.iter().any(|item| deeper_than(item, most - 1)),
+        Value::Object(map) => most == 0 || map.values().any(|item| deeper_than(item, most - 1)),
+        _ => false,
+    }
+}
+
 /// `child` below `parent` as Kubernetes prints paths.
 pub(crate) fn join(parent: &str, child: &str) -> String {
     match parent {

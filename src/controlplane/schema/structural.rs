@@ -2,10 +2,10 @@
 //!
 //! PURE. Only what is said is judged; reading it is `node.rs`' work.
 
-use kube::core::cel::compile_schema;
 use serde_json::Value;
 
 use super::node::{MAX_DEPTH, compile, flag};
+use super::rules::{KEYWORD, uncompilable};
 use crate::controlplane::cause::Cause;
 
 /// Keywords of JSON schema that a CRD may not use anywhere.
@@ -34,7 +34,7 @@ const SHAPING: [&str; 12] = [
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
     "x-kubernetes-map-type",
-    "x-kubernetes-validations",
+    KEYWORD,
 ];
 
 const JUNCTORS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
@@ -222,9 +222,9 @@ impl Check {
     }
 
     fn rules(&mut self, schema: &Value, path: &str) {
-        let Some(rules) = schema.get("x-kubernetes-validations").and_then(Value::as_array) else { return };
+        let Some(rules) = schema.get(KEYWORD).and_then(Value::as_array) else { return };
         for (index, rule) in rules.iter().enumerate() {
-            let at = format!("{path}.x-kubernetes-validations[{index}]");
+            let at = format!("{path}.{KEYWORD}[{index}]");
             let text = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
             if text("rule").trim().is_empty() {
                 self.causes.push(Cause::required(format!("{at}.rule"), "rule is not specified"));
@@ -240,8 +240,7 @@ impl Check {
                 let allowed = reasons.map(Value::from);
                 self.causes.push(Cause::unsupported(format!("{at}.reason"), &rule["reason"], &allowed));
             }
-            let alone = serde_json::json!({ "x-kubernetes-validations": [rule] });
-            for error in compile_schema(&alone).compilation_errors() {
+            for error in uncompilable(rule) {
                 let detail = format!("compilation failed: {error}");
                 self.causes.push(Cause::invalid(format!("{at}.rule"), &rule["rule"], &detail));
             }

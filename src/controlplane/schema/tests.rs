@@ -1,11 +1,10 @@
 //! Rules of shapes as seen through `TypeInfo`.
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 
-fn crd(spec: Value) -> TypeInfo {
+pub(super) fn crd(spec: Value) -> TypeInfo {
     let schema = json!({ "type": "object", "properties": { "spec": spec, "status": OPEN.clone() } });
     TypeInfo::from_crd(&schema).unwrap_or_else(|causes| panic!("{causes:#?}"))
 }
@@ -13,15 +12,15 @@ fn crd(spec: Value) -> TypeInfo {
 static OPEN: std::sync::LazyLock<Value> =
     std::sync::LazyLock::new(|| json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }));
 
-fn fields(properties: Value) -> TypeInfo {
+pub(super) fn fields(properties: Value) -> TypeInfo {
     crd(json!({ "type": "object", "properties": properties }))
 }
 
-fn object(spec: Value) -> Value {
+pub(super) fn object(spec: Value) -> Value {
     json!({ "apiVersion": "example.com/v1", "kind": "Thing", "metadata": { "name": "a" }, "spec": spec })
 }
 
-fn messages(info: &TypeInfo, spec: Value, old: Option<Value>) -> Vec<(String, String)> {
+pub(super) fn messages(info: &TypeInfo, spec: Value, old: Option<Value>) -> Vec<(String, String)> {
     let old = old.map(object);
     let causes = info.validate(&object(spec), old.as_ref());
     causes.into_iter().map(|cause| (cause.field, cause.message)).collect()
@@ -218,48 +217,6 @@ fn metadata_is_known_without_being_declared_and_its_name_may_be_narrowed() {
 }
 
 #[test]
-fn a_rule_speaks_with_its_message_its_path_and_its_reason() {
-    let info = crd(json!({
-        "type": "object",
-        "properties": { "low": { "type": "integer" }, "high": { "type": "integer" } },
-        "x-kubernetes-validations": [
-            { "rule": "self.low <= self.high", "message": "low first", "fieldPath": ".low", "reason": "FieldValueForbidden" },
-            { "rule": "self.high < 100", "messageExpression": "'high is ' + string(self.high)" },
-        ],
-    }));
-    assert_eq!(messages(&info, json!({ "low": 1, "high": 2 }), None), []);
-    let want = [("spec.low", "Forbidden: low first"), ("spec", "Invalid value: \"object\": high is 100")];
-    assert_eq!(
-        messages(&info, json!({ "low": 200, "high": 100 }), None),
-        want.map(|(f, m)| (f.to_owned(), m.to_owned()))
-    );
-}
-
-#[test]
-fn a_transition_rule_finds_the_old_entry_by_its_key() {
-    let entry = json!({
-        "type": "object",
-        "required": ["name"],
-        "properties": { "name": { "type": "string" }, "v": { "type": "integer" } },
-        "x-kubernetes-validations": [{ "rule": "self.v == oldSelf.v", "message": "v is fixed" }],
-    });
-    let info = fields(json!({
-        "list": { "type": "array", "items": entry, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] },
-        "fixed": { "type": "string", "x-kubernetes-validations": [{ "rule": "self == oldSelf", "message": "is immutable" }] },
-    }));
-    let old = json!({ "list": [{ "name": "a", "v": 1 }, { "name": "b", "v": 2 }], "fixed": "x" });
-    assert_eq!(messages(&info, old.clone(), None), [], "no old object, no transition");
-    let swapped = json!({ "list": [{ "name": "b", "v": 2 }, { "name": "a", "v": 1 }, { "name": "c", "v": 9 }], "fixed": "x" });
-    assert_eq!(messages(&info, swapped, Some(old.clone())), []);
-    let changed = json!({ "list": [{ "name": "b", "v": 3 }], "fixed": "y" });
-    let want = [
-        ("spec.fixed", "Invalid value: \"y\": is immutable"),
-        ("spec.list[0]", "Invalid value: \"object\": v is fixed"),
-    ];
-    assert_eq!(messages(&info, changed, Some(old)), want.map(|(f, m)| (f.to_owned(), m.to_owned())));
-}
-
-#[test]
 fn what_did_not_change_is_not_judged_again() {
     let info = fields(json!({
         "a": { "type": "string", "maxLength": 1, "x-kubernetes-validations": [{ "rule": "self != 'bb'" }] },
@@ -344,147 +301,4 @@ fn a_bottomless_schema_and_a_bottomless_object_are_refused() {
     let causes = info.validate(&given, None);
     assert!(causes.iter().any(|cause| cause.message.contains("nested too deeply")), "{causes:?}");
     assert_eq!(crd(OPEN.clone()).prune(&mut object(deep)), Vec::<String>::new());
-}
-
-#[test]
-fn every_built_in_has_a_shape() {
-    let table = [
-        (
-            "",
-            "Namespace Secret ConfigMap Event ServiceAccount Service Pod PersistentVolumeClaim PersistentVolume Node Endpoints",
-        ),
-        ("events.k8s.io", "Event"),
-        ("coordination.k8s.io", "Lease"),
-        ("discovery.k8s.io", "EndpointSlice"),
-        ("apps", "Deployment ReplicaSet StatefulSet DaemonSet"),
-        ("batch", "Job CronJob"),
-        ("networking.k8s.io", "Ingress IngressClass NetworkPolicy"),
-        ("rbac.authorization.k8s.io", "Role RoleBinding ClusterRole ClusterRoleBinding"),
-        ("policy", "PodDisruptionBudget"),
-        ("storage.k8s.io", "StorageClass"),
-        ("apiextensions.k8s.io", "CustomResourceDefinition"),
-        (
-            "admissionregistration.k8s.io",
-            "ValidatingWebhookConfiguration MutatingWebhookConfiguration ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding",
-        ),
-    ];
-    for (group, kinds) in table {
-        for kind in kinds.split(' ') {
-            let info = TypeInfo::builtin(group, "v1", kind);
-            let mut given =
-                json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": "a" }, "nobody": 1 });
-            assert_eq!(info.prune(&mut given), ["nobody"], "{kind}");
-            assert!(info.openapi().is_object());
-        }
-    }
-}
-
-#[test]
-fn a_built_in_knows_its_nested_fields_and_forgives_null() {
-    let info = TypeInfo::builtin("apps", "v1", "Deployment");
-    let mut given = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "a", "creationTimestamp": null },
-        "spec": {
-            "selector": { "matchLabels": { "a": "b" } }, "strategy": {}, "replicas": null,
-            "template": { "metadata": { "creationTimestamp": null, "labels": { "a": "b" } }, "spec": {
-                "containers": [{ "name": "c", "image": "i", "colour": "red", "resources": { "limits": { "cpu": 1, "memory": "1Gi" } },
-                    "ports": [{ "containerPort": 80 }] }] } },
-        },
-        "status": {},
-    });
-    assert_eq!(info.prune(&mut given), ["spec.template.spec.containers[0].colour"]);
-    info.default(&mut given);
-    assert!(given["spec"].get("replicas").is_none());
-    assert_eq!(given["spec"]["template"]["spec"]["containers"][0]["ports"][0]["protocol"], "TCP");
-    assert_eq!(info.validate(&given, None), []);
-    given["spec"]["replicas"] = json!("two");
-    given["spec"].as_object_mut().unwrap().remove("selector");
-    let at: Vec<_> = info.validate(&given, None).into_iter().map(|cause| cause.field).collect();
-    assert_eq!(at, ["spec.selector", "spec.replicas"]);
-}
-
-#[test]
-fn a_secret_must_be_base64_and_an_unknown_kind_keeps_everything() {
-    let info = TypeInfo::builtin("", "v1", "Secret");
-    let given = json!({ "metadata": { "name": "a" }, "data": { "k": "not base64!" } });
-    assert_eq!(info.validate(&given, None).len(), 1);
-    let info = TypeInfo::builtin("", "v1", "Teapot");
-    let mut given = json!({ "metadata": { "name": "a" }, "anything": { "goes": null } });
-    assert_eq!(info.prune(&mut given), Vec::<String>::new());
-    info.default(&mut given);
-    assert_eq!(given["anything"]["goes"], Value::Null);
-}
-
-#[test]
-fn a_definition_of_a_custom_kind_survives_the_built_in_shape() {
-    let info = TypeInfo::builtin("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    let given = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "things.example.com" },
-        "spec": { "group": "example.com", "scope": "Namespaced", "names": { "kind": "Thing", "plural": "things" },
-            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
-                "type": "object", "properties": { "spec": { "type": "object", "nullable": true,
-                    "properties": { "a": { "type": "string", "default": "x", "enum": ["x", null] },
-                        "m": { "type": "object", "additionalProperties": { "type": "string" } },
-                        "l": { "type": "array", "items": { "type": "object", "properties": { "z": { "type": "integer", "minimum": 0.0 } } } } },
-                    "x-kubernetes-validations": [{ "rule": "true" }] } } } } }] },
-    });
-    let mut pruned = given.clone();
-    assert_eq!(info.prune(&mut pruned), Vec::<String>::new());
-    info.default(&mut pruned);
-    assert_eq!(pruned, given);
-    assert_eq!(info.validate(&given, None), []);
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (-5i64..5).prop_map(Value::from),
-        "[a-c]{0,2}".prop_map(Value::from)
-    ];
-    leaf.prop_recursive(4, 40, 4, |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::btree_map("[a-d]", inner, 0..4)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-fn laboratory() -> TypeInfo {
-    let entry = json!({ "type": "object", "properties": { "a": { "type": "string", "default": "k" }, "b": { "type": "integer", "nullable": true } } });
-    fields(json!({
-        "a": { "type": "object", "default": {}, "properties": { "a": { "type": "string", "default": "x" }, "b": { "type": "string" } } },
-        "b": { "type": "array", "items": entry },
-        "c": { "type": "object", "additionalProperties": { "type": "object", "properties": { "a": { "type": "integer", "default": 1 } } } },
-    }))
-}
-
-proptest! {
-    #[test]
-    fn pruning_twice_is_pruning_once(spec in any_json()) {
-        let info = laboratory();
-        let mut once = object(spec);
-        info.prune(&mut once);
-        let mut twice = once.clone();
-        prop_assert!(info.prune(&mut twice).is_empty());
-        prop_assert_eq!(once, twice);
-    }
-
-    #[test]
-    fn defaulting_twice_is_defaulting_once(spec in any_json()) {
-        let info = laboratory();
-        let mut once = object(spec);
-        info.default(&mut once);
-        let mut twice = once.clone();
-        info.default(&mut twice);
-        prop_assert_eq!(once, twice);
-    }
-
-    #[test]
-    fn an_object_that_does_not_change_has_nothing_wrong(spec in any_json()) {
-        let info = laboratory();
-        let given = object(spec);
-        prop_assert!(info.validate(&given, Some(&given)).is_empty());
-    }
 }

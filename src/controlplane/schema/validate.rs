@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::core::cel::{ValidationError, validate_compiled};
 use serde_json::{Map, Value};
 
-use super::checks::{Checks, Rules};
+use super::checks::Checks;
 use super::node::{Kind, ListKind, MAX_DEPTH, Node, Rest, Shape, join};
+use super::rules::Broken;
 use crate::controlplane::cause::{Cause, subject};
 
 /// Causes beyond this are left out: an answer must stay readable and small.
@@ -68,7 +68,8 @@ impl Walk<'_> {
         // A rule about a value whose parts are already refused would only repeat that, or fail to evaluate.
         let rules = node.checks.as_ref().and_then(|checks| checks.rules.as_ref());
         if let Some(rules) = rules.filter(|_| self.rules && self.causes.len() == before) {
-            self.rules(rules, new, old, unchanged, path);
+            let broken = rules.broken(self.shape, node, new, old, unchanged);
+            self.causes.extend(broken.into_iter().map(|broken| rule_cause(broken, new, path)));
         }
     }
 
@@ -171,21 +172,11 @@ impl Walk<'_> {
         walk.value(branch, new, None, "", depth + 1);
         walk.causes.is_empty()
     }
-
-    fn rules(&mut self, rules: &Rules, new: &Value, old: Option<&Value>, unchanged: bool, path: &str) {
-        let Err(broken) = validate_compiled(&rules.compiled, new, old) else { return };
-        for error in broken {
-            let transition = rules.transitions.contains(&error.rule);
-            if !unchanged || transition {
-                self.causes.push(rule_cause(error, new, path));
-            }
-        }
-    }
 }
 
 /// The rule's own reason chooses the words, as on the real server.
-fn rule_cause(error: ValidationError, value: &Value, path: &str) -> Cause {
-    let below = error.field_path.trim_start_matches('.');
+fn rule_cause(broken: Broken, value: &Value, path: &str) -> Cause {
+    let below = broken.below.trim_start_matches('.');
     let field = match (below.is_empty(), below.starts_with('[')) {
         (true, _) => path.to_owned(),
         (false, true) => format!("{path}{below}"),
@@ -196,11 +187,11 @@ fn rule_cause(error: ValidationError, value: &Value, path: &str) -> Cause {
         Value::Object(_) | Value::Array(_) | Value::Null => Value::from(type_name(value)),
         scalar => scalar.clone(),
     };
-    match error.reason.as_deref() {
-        Some("FieldValueRequired") => Cause::required(field, &error.message),
-        Some("FieldValueForbidden") => Cause::forbidden(field, &error.message),
+    match broken.reason.as_deref() {
+        Some("FieldValueRequired") => Cause::required(field, &broken.message),
+        Some("FieldValueForbidden") => Cause::forbidden(field, &broken.message),
         Some("FieldValueDuplicate") => Cause::duplicate(field, &shown),
-        _ => Cause::invalid(field, &shown, &error.message),
+        _ => Cause::invalid(field, &shown, &broken.message),
     }
 }
 

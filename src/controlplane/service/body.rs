@@ -7,7 +7,10 @@ use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
-use crate::controlplane::status::Refusal;
+use crate::controlplane::{
+    protobuf::{self, DecodeError},
+    status::Refusal,
+};
 
 /// The largest body, in bytes; the same limit as a real API server's.
 pub const LIMIT: usize = 3 << 20;
@@ -37,9 +40,13 @@ pub fn object(headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
     match media_type(headers) {
         "" | "application/json" => json(body),
         "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(body),
+        "application/vnd.kubernetes.protobuf" => protobuf::decode(body).map_err(|error| match error {
+            DecodeError::Unknown(_) => Refusal::unsupported_media_type(error.to_string()),
+            _ => Refusal::bad_request(error.to_string()),
+        }),
         other => Err(Refusal::unsupported_media_type(format!(
             "the body of the request was in an unknown format - {other}; accepted media types include: \
-             application/json, application/yaml"
+             application/json, application/yaml, application/vnd.kubernetes.protobuf"
         ))),
     }
 }
