@@ -49,7 +49,7 @@ pub fn answer(engine: &Engine, target: &Target, headers: &HeaderMap) -> Result<R
             value
         }
         Target::Resources { group, version } => resources(&served, group, version)?,
-        Target::OpenApiIndex => openapi_index(&served),
+        Target::OpenApiIndex => Value::clone(&engine.cached_index(openapi_index)),
         Target::OpenApi { group, version } => openapi_document(&served, group, version)?,
         // kubectl and client-go fall back to v3, or go without.
         Target::OpenApiV2 | Target::Unknown | Target::Resource(_) => return Err(Refusal::no_such_path()),
@@ -91,7 +91,7 @@ fn group((name, versions): &(String, Vec<String>)) -> Value {
 }
 
 fn resources(served: &Served, group: &str, version: &str) -> Result<Value, Refusal> {
-    let list: Vec<Value> = served.of_version(group, version).flat_map(|one| entries(one)).collect();
+    let list: Vec<Value> = served.of_version(group, version).flat_map(entries).collect();
     if list.is_empty() {
         return Err(Refusal::no_such_path());
     }
@@ -164,8 +164,7 @@ fn aggregate(served: &Served, core: bool) -> Response<Body> {
             let versions: Vec<Value> = versions
                 .iter()
                 .map(|version| {
-                    let resources: Vec<Value> =
-                        served.of_version(name, version).map(|one| aggregated(one)).collect();
+                    let resources: Vec<Value> = served.of_version(name, version).map(aggregated).collect();
                     json!({"version": version, "freshness": "Current", "resources": resources})
                 })
                 .collect();

@@ -6,9 +6,8 @@
 //! for the built-in kinds in `registry/builtin.rs`.
 //!
 //! Not served: anything that acts on the built-in kinds (no pod runs, no service gets an address), admission
-//! webhooks and policies (stored, not asked), conversion webhooks, aggregation, exec, logs, proxy, protobuf answers (protobuf
-//! bodies are understood), users
-//! other than the one token's.
+//! webhooks and policies (stored, not asked), conversion webhooks, aggregation, exec, logs, proxy, answers in protobuf
+//! (bodies in it are understood), users other than the one token's.
 //!
 //! It is self-contained: nothing here names our own kinds, and nothing outside names the store.
 
@@ -25,6 +24,7 @@ mod select;
 mod store;
 mod events;
 mod object;
+mod cells;
 mod table;
 mod registry;
 mod kinds;
@@ -38,7 +38,12 @@ mod service;
 mod credentials;
 mod serve;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -106,8 +111,7 @@ impl ControlPlane {
         let retention = Retention::default();
         let store = match &options.dir {
             Some(dir) => {
-                std::fs::create_dir_all(dir)
-                    .map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
+                make_directory(dir).map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
                 Store::open(dir, retention)?
             }
             None => Store::in_memory(retention).map_err(|error| OpenError::Memory(error.to_string()))?,
@@ -153,6 +157,11 @@ impl ControlPlane {
         // Joining the writer waits for a disk; a failed join means it panicked, and it said so itself.
         let _ = tokio::task::spawn_blocking(move || engine.store.close()).await;
     }
+}
+
+/// Makes the directory for its owner only; one that exists keeps the rights it was given.
+fn make_directory(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 impl Drop for ControlPlane {

@@ -40,14 +40,6 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// The name that is asked for, if the selector asks for exactly one.
-    pub fn name(&self) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(path, equal, _)| *equal && path.len() == 2 && path[0] == "metadata" && path[1] == "name")
-            .map(|(_, _, value)| value.as_str())
-    }
-
     /// Whether `object` is asked for.
     pub fn matches(&self, object: &Value) -> bool {
         self.labels.iter().all(|requirement| requirement.holds(&object["metadata"]["labels"]))
@@ -227,6 +219,5 @@ mod tests {
         {
             assert_eq!(Selector::parse(None, Some(selector), &allowed).unwrap().matches(&object), expected);
         }
-        assert_eq!(Selector::parse(None, Some("metadata.name=n"), &[]).unwrap().name(), Some("n"));
     }
 }

@@ -27,7 +27,7 @@ pub struct Refusal {
     /// For people.
     pub message: String,
     /// What it is about.
-    pub subject: Subject,
+    pub subject: Box<Subject>,
     /// Field by field.
     pub causes: Vec<Cause>,
     /// When to try again, in seconds.
@@ -41,7 +41,7 @@ impl Refusal {
             code,
             reason,
             message: message.into(),
-            subject: Subject::default(),
+            subject: Box::default(),
             causes: Vec::new(),
             retry_after: None,
         }
@@ -60,7 +60,7 @@ impl Refusal {
     /// 404 of an object.
     pub fn not_found(subject: Subject) -> Refusal {
         let message = format!("{} \"{}\" not found", subject.resource(), subject.name);
-        Refusal { subject, ..Refusal::new(404, "NotFound", message) }
+        Refusal { subject: Box::new(subject), ..Refusal::new(404, "NotFound", message) }
     }
 
     /// 404 of a path.
@@ -100,20 +100,20 @@ impl Refusal {
     /// 409 of a create.
     pub fn already_exists(subject: Subject) -> Refusal {
         let message = format!("{} \"{}\" already exists", subject.resource(), subject.name);
-        Refusal { subject, ..Refusal::new(409, "AlreadyExists", message) }
+        Refusal { subject: Box::new(subject), ..Refusal::new(409, "AlreadyExists", message) }
     }
 
     /// 409 of a write that was decided on older state.
     pub fn conflict(subject: Subject, why: &str) -> Refusal {
         let message =
             format!("Operation cannot be fulfilled on {} \"{}\": {why}", subject.resource(), subject.name);
-        Refusal { subject, ..Refusal::new(409, "Conflict", message) }
+        Refusal { subject: Box::new(subject), ..Refusal::new(409, "Conflict", message) }
     }
 
     /// 403.
     pub fn forbidden(subject: Subject, why: &str) -> Refusal {
         let message = format!("{} \"{}\" is forbidden: {why}", subject.resource(), subject.name);
-        Refusal { subject, ..Refusal::new(403, "Forbidden", message) }
+        Refusal { subject: Box::new(subject), ..Refusal::new(403, "Forbidden", message) }
     }
 
     /// 422 with its causes; the message joins them as Kubernetes does.
@@ -136,7 +136,7 @@ impl Refusal {
             format!("{}.{}", subject.kind, subject.group)
         };
         let message = format!("{kind} \"{}\" is invalid: {joined}", subject.name);
-        Refusal { subject, causes, ..Refusal::new(422, "Invalid", message) }
+        Refusal { subject: Box::new(subject), causes, ..Refusal::new(422, "Invalid", message) }
     }
 
     /// 410: the version lies too far back.

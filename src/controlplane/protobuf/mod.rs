@@ -18,10 +18,28 @@ const WIRE: &str = include_str!("wire.txt");
 
 /// Fields whose zero the encoding writes although nobody set them. Others that are zero were set.
 const UNSET_WHEN_ZERO: &[&str] = &[
-    "generation", "observedGeneration", "minReadySeconds", "hostPort", "nodePort", "initialDelaySeconds",
-    "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold", "count", "healthCheckNodePort",
-    "hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly", "unschedulable",
-    "publishNotReadyAddresses", "paused",
+    "generation",
+    "observedGeneration",
+    "minReadySeconds",
+    "hostPort",
+    "nodePort",
+    "initialDelaySeconds",
+    "timeoutSeconds",
+    "periodSeconds",
+    "successThreshold",
+    "failureThreshold",
+    "count",
+    "healthCheckNodePort",
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "stdin",
+    "stdinOnce",
+    "tty",
+    "readOnly",
+    "unschedulable",
+    "publishNotReadyAddresses",
+    "paused",
 ];
 /// Texts that mean something when they are empty.
 const SET_WHEN_EMPTY: &[&str] = &["storageClassName"];
@@ -59,7 +77,8 @@ pub fn decode(body: &[u8]) -> Result<Value, DecodeError> {
             _ => {}
         }
     }
-    let line = root(&api_version, &kind).ok_or_else(|| DecodeError::Unknown(format!("{api_version} {kind}")))?;
+    let line =
+        root(&api_version, &kind).ok_or_else(|| DecodeError::Unknown(format!("{api_version} {kind}")))?;
     let mut object = message(line, raw, DEPTH)?;
     object.insert("apiVersion".to_owned(), json!(api_version));
     object.insert("kind".to_owned(), json!(kind));
@@ -155,7 +174,13 @@ fn message(line: &str, body: &[u8], depth: usize) -> Result<Map<String, Value>, 
     Ok(object)
 }
 
-fn put(object: &mut Map<String, Value>, name: &str, kind: &str, wire: Wire, depth: usize) -> Result<(), DecodeError> {
+fn put(
+    object: &mut Map<String, Value>,
+    name: &str,
+    kind: &str,
+    wire: Wire,
+    depth: usize,
+) -> Result<(), DecodeError> {
     if let Some(kind) = kind.strip_prefix('*') {
         let list = object.entry(name).or_insert_with(|| json!([]));
         let value = value(name, kind, wire, depth)?;

@@ -51,14 +51,7 @@ pub fn plausible(body: &[u8]) -> bool {
 }
 
 impl Stored {
-    /// The object's JSON with its `resourceVersion`.
-    pub fn json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.body.len() + 48);
-        self.append_json(&mut out);
-        out
-    }
-
-    /// Appends the object's JSON to `out`.
+    /// Appends the object's JSON, with its `resourceVersion`, to `out`.
     pub fn append_json(&self, out: &mut Vec<u8>) {
         let rest = &self.body[HEAD.len()..];
         out.extend_from_slice(HEAD);
@@ -117,7 +110,9 @@ mod tests {
             let mut expected = object.clone();
             expected["metadata"]["resourceVersion"] = json!("7");
             assert_eq!(stored.value(), expected);
-            assert_eq!(serde_json::from_slice::<Value>(&stored.json()).unwrap(), expected);
+            let mut json = Vec::new();
+            stored.append_json(&mut json);
+            assert_eq!(serde_json::from_slice::<Value>(&json).unwrap(), expected);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! damaged is refused with the way out; it is never replaced by an empty one.
 
 use std::{
+    os::unix::fs::OpenOptionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
@@ -116,7 +117,11 @@ fn create(dir: &Path, file: &Path, builder: &Builder) -> Result<Database, StoreO
     if fresh.exists() {
         std::fs::remove_file(&fresh).map_err(|error| io(error.into()))?;
     }
-    let db = builder.create(&fresh).map_err(|error| refusal(dir, file, error))?;
+    // For the owner only: it holds every Secret.
+    let empty = std::fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&fresh);
+    let db = builder
+        .create_file(empty.map_err(|error| io(error.into()))?)
+        .map_err(|error| refusal(dir, file, error))?;
     initialise(&db).map_err(io)?;
     std::fs::rename(&fresh, file).map_err(|error| io(error.into()))?;
     std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| io(error.into()))?;
@@ -170,6 +175,11 @@ pub(super) fn unpack(value: &[u8]) -> Option<Stored> {
         return None;
     }
     Some(Stored { revision: u64::from_be_bytes(*revision), body: Bytes::copy_from_slice(body) })
+}
+
+/// The revision in a stored value.
+pub(super) fn revision_of(value: &[u8]) -> Option<u64> {
+    value.first_chunk::<8>().map(|revision| u64::from_be_bytes(*revision))
 }
 
 /// The stored value for `body` at `revision`.

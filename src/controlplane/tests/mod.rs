@@ -1,5 +1,11 @@
 //! The plane as its clients see it, through `kube::Client`.
 
+mod controlling;
+mod deletion;
+mod surface;
+mod watching;
+mod writing;
+
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -38,6 +44,25 @@ fn crd() -> CustomResourceDefinition {
         },
     }))
     .unwrap()
+}
+
+/// Waits for `done`, with a deadline, looking again after every write of the plane.
+async fn eventually<F: Future<Output = bool>>(plane: &ControlPlane, what: &str, mut done: impl FnMut() -> F) {
+    let mut wake = plane.engine.store.subscribe();
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while !done().await {
+            let _ = tokio::time::timeout(Duration::from_millis(200), wake.changed()).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+/// The refusal in an error.
+fn status(error: kube::Error) -> kube::core::Status {
+    match error {
+        kube::Error::Api(status) => *status,
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn widgets(client: &Client) -> Api<DynamicObject> {
