@@ -36,7 +36,7 @@ mod watch;
 mod discovery;
 mod service;
 mod credentials;
-mod serve;
+pub mod serve;
 
 use std::{
     net::SocketAddr,

@@ -10,7 +10,7 @@ use crate::controlplane::{
     names,
     object::{self, Part},
     patch::PatchError,
-    registry::Origin,
+    registry::{Origin, Resource},
     status::Refusal,
 };
 
@@ -85,14 +85,16 @@ pub(super) fn prune(call: &Call, object: &mut Value) -> Result<Vec<String>, Refu
         Validation::Ignore => Ok(Vec::new()),
         Validation::Warn => Ok(texts.collect()),
         Validation::Strict if unknown.is_empty() => Ok(Vec::new()),
-        Validation::Strict => {
-            let all = texts.collect::<Vec<_>>().join(", ");
-            let (kind, version) = (&call.resource.kind, &call.resource.version);
-            Err(Refusal::bad_request(format!(
-                "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {all}"
-            )))
-        }
+        Validation::Strict => Err(strict_refusal(&call.resource, &texts.collect::<Vec<_>>())),
     }
+}
+
+/// The refusal of a body that strict reading does not take.
+pub fn strict_refusal(resource: &Resource, faults: &[String]) -> Refusal {
+    let (kind, version, all) = (&resource.kind, &resource.version, faults.join(", "));
+    Refusal::bad_request(format!(
+        "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {all}"
+    ))
 }
 
 /// Leaves of an applied configuration what this face writes.

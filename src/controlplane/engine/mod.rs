@@ -21,6 +21,7 @@ use super::{
     store::{CommitError, ReadError, Store, codec::Stored},
 };
 
+pub use checks::strict_refusal;
 pub use delete::DeleteOptions;
 pub use write::Patch;
 

@@ -184,7 +184,14 @@ impl Engine {
                     .map_err(|error| apply_refusal(call, error))
             };
             let outcome = match self.find(&call.resource, call.namespace.as_deref(), &call.name)? {
-                Some(_) => self.modify(call, false, |live| merge(Some(live))).await,
+                Some(_) => {
+                    let decided = self.modify(call, false, |live| {
+                        // Merging keeps the live version and uid, so what the client sent is judged before.
+                        preconditions(call, live, &body)?;
+                        merge(Some(live))
+                    });
+                    decided.await
+                }
                 None if call.part != Part::Main => return Err(Refusal::not_found(call.subject())),
                 None if body["metadata"]["uid"].is_string() => {
                     let why =

@@ -57,8 +57,12 @@ pub fn object(headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
 
 /// JSON.
 pub fn json(body: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("the body is not JSON: {error}")))
+    serde_json::from_slice(body).map_err(|error| not_json(&error))
+}
+
+/// The refusal of what is not JSON.
+pub fn not_json(error: &serde_json::Error) -> Refusal {
+    Refusal::bad_request(format!("the body is not JSON: {error}"))
 }
 
 /// YAML, which includes JSON.

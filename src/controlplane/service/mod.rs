@@ -6,6 +6,7 @@ mod body;
 mod read;
 mod review;
 mod scale;
+mod strict;
 mod write;
 
 use std::{

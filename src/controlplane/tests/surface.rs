@@ -106,6 +106,9 @@ async fn unknown_fields_are_dropped_with_a_warning_or_refused_when_strict() {
     let (response, made) = ask(&plane, send(Method::POST, path, "application/json", body("a"))).await;
     assert_eq!(response.headers()["warning"], "299 - \"unknown field \\\"spec.sise\\\"\"");
     assert!(made["spec"].get("sise").is_none());
+    let doubled = r#"{"apiVersion":"example.org/v1","kind":"Widget","metadata":{"name":"d"},"spec":{"size":1,"size":2}}"#;
+    let (response, _) = ask(&plane, send(Method::POST, path, "application/json", doubled)).await;
+    assert_eq!(response.headers()["warning"], "299 - \"duplicate field \\\"spec.size\\\"\"");
     let quiet = format!("{path}?fieldValidation=Ignore");
     let (response, _) = ask(&plane, send(Method::POST, &quiet, "application/json", body("b"))).await;
     assert!(response.headers().get("warning").is_none());
