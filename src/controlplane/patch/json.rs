@@ -24,8 +24,8 @@ pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), PatchError>
     let mut copied = 0;
     for (index, operation) in operations.iter().enumerate() {
         step(target, operation, &mut copied).map_err(|error| match error {
-            PatchError::Invalid(text) => PatchError::Invalid(format!("operation {index}: {text}")),
-            failed @ PatchError::TestFailed(_) => failed,
+            PatchError::Invalid(text) => PatchError::Unfit(format!("operation {index}: {text}")),
+            other => other,
         })?;
     }
     Ok(())
@@ -67,7 +67,9 @@ fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         }
         "test" => {
             let found = find(target, &tokens).map_or(Value::Null, |found| found.clone());
-            equal(&found, &value()).then_some(()).ok_or_else(|| PatchError::TestFailed(path.to_owned()))
+            let reachable = tokens.split_last().is_none_or(|(_, parents)| find(target, parents).is_some());
+            let fits = reachable && equal(&found, &value());
+            fits.then_some(()).ok_or_else(|| PatchError::TestFailed(path.to_owned()))
         }
         other => Err(PatchError::Invalid(format!("unexpected kind: {other}"))),
     }

@@ -21,6 +21,9 @@ pub enum PatchError {
     /// The patch is malformed, does not fit the document, or exceeds a bound.
     #[error("the patch cannot be applied: {0}")]
     Invalid(String),
+    /// An operation does not fit the document.
+    #[error("the patch does not fit: {0}")]
+    Unfit(String),
     /// A `test` operation found another value.
     #[error("testing value {0} failed")]
     TestFailed(String),

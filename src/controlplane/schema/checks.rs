@@ -128,7 +128,8 @@ impl Checks {
         }
         let format = self.format.as_deref().filter(|_| kind == Kind::Text);
         if let Some(format) = format.filter(|format| !formats::text(format, text)) {
-            refuse(format!("must be of type {format}: {value}"));
+            let detail = format!("{} in body must be of type {format}: {value}", subject(path));
+            causes.push(Cause { reason: "FieldValueTypeInvalid", ..Cause::invalid(path, value, &detail) });
         }
         if let Some(most) = self.length.1.filter(|most| *most < length) {
             causes.push(Cause::too_long(path, most));
