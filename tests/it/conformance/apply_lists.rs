@@ -109,9 +109,8 @@ async fn a_deployments_containers_are_owned_by_name() {
         let kept = apply("one", json!([{"name": "main", "image": "main:2"}])).await.ok();
         let main = &kept["spec"]["template"]["spec"]["containers"][0];
         assert_eq!((&main["image"], &main["env"]), (&json!("main:2"), &Value::Null));
-        apply("one", json!([{"name": "m", "image": "a:1"}, {"name": "m", "image": "b:1"}]))
-            .await
-            .refused(500, "InternalError");
+        let twice = apply("one", json!([{"name": "m", "image": "a:1"}, {"name": "m", "image": "b:1"}])).await;
+        assert!(twice.code >= 400 && twice.raw.contains("duplicate entries for key"), "{}", twice.raw);
     })
     .await;
 }

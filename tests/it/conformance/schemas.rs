@@ -22,7 +22,7 @@ async fn every_rule_of_a_schema_refuses_with_the_field_and_a_reason() {
             ),
             (json!({"words": "x".repeat(11)}), "spec.words", "FieldValueTooLong", "Too long"),
             (json!({"words": "UP"}), "spec.words", "FieldValueInvalid", "should match '^[a-z]*$'"),
-            (json!({"when": "noon"}), "spec.when", "FieldValueInvalid", "date-time"),
+            (json!({"when": "noon"}), "spec.when", "FieldValueTypeInvalid", "date-time"),
             (json!({"list": "x"}), "spec.list", "FieldValueTypeInvalid", "must be of type array"),
             (json!({"list": [1]}), "spec.list[0]", "FieldValueTypeInvalid", "must be of type string"),
             (json!({"map": {"k": 1}}), "spec.map.k", "FieldValueTypeInvalid", "must be of type string"),
@@ -66,7 +66,10 @@ async fn every_rule_of_a_schema_refuses_with_the_field_and_a_reason() {
         let many =
             env.post(&things, env.thing("a", json!({"size": 0, "colour": "pink", "words": "UP"}))).await;
         let many = many.refused(422, "Invalid");
-        assert_eq!(many["details"]["causes"].as_array().unwrap().len(), 3, "all of them at once: {many}");
+        let causes = many["details"]["causes"].as_array().unwrap();
+        for field in ["spec.size", "spec.colour", "spec.words"] {
+            assert!(causes.iter().any(|cause| cause["field"] == field), "all of them at once: {many}");
+        }
     })
     .await;
 }

@@ -43,12 +43,12 @@ async fn unknown_fields_are_refused_warned_of_or_ignored_as_asked() {
         let reply = env.post(&format!("{things}?fieldValidation=Loud"), thing("b")).await;
         reply.refused(422, "Invalid");
         for kind in [MERGE, APPLY] {
-            let patch = format!("{things}/a0?fieldManager=m&force=true&fieldValidation=Strict");
+            let force = if kind == APPLY { "&force=true" } else { "" };
+            let patch = format!("{things}/a0?fieldManager=m{force}&fieldValidation=Strict");
             let body =
                 json!({"apiVersion": format!("{}/v1", env.group), "kind": "Thing", "spec": {"bogus": 1}});
             let reply = env.patch(&patch, kind, body).await;
-            assert_eq!(reply.code / 100, 4, "{kind}: {}", reply.raw);
-            assert!(reply.raw.contains("spec.bogus"), "{kind}: {}", reply.raw);
+            assert!(reply.code >= 400 && reply.raw.contains("spec.bogus"), "{kind}: {}", reply.raw);
         }
     })
     .await;
