@@ -14,7 +14,7 @@ use crate::domain::retry::Class;
 use crate::domain::secret::Secret;
 use crate::wire::cluster::{Answer, CocoaBasic, MASK, NodeInfo, Outcome};
 use crate::wire::read::{Field, ReadError, document};
-use crate::wire::render::to_json;
+use crate::wire::render::{to_json, without_user as shown};
 
 /// Most octets that are read of an answer.
 pub const MAX_ANSWER: usize = 8 << 20;
@@ -307,19 +307,6 @@ fn url(base_url: &str, route: &str) -> Result<reqwest::Url, PeerError> {
     if plain { Ok(url) } else { Err(bad()) }
 }
 
-/// An address as it may be shown: without a user's name and password.
-fn shown(base_url: &str) -> String {
-    match base_url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            let slash = if path.is_empty() { "" } else { "/" };
-            format!("{scheme}://{host}{slash}{path}")
-        }
-        None => base_url.to_owned(),
-    }
-}
-
 /// The entry that is the peer itself: by its code, else by its address, else by its name. Old programs mask codes.
 fn own_info<'a>(basic: &'a CocoaBasic, base_url: &str) -> Option<&'a NodeInfo> {
     let nodes = &basic.other_cocoa_syncer;
@@ -329,7 +316,7 @@ fn own_info<'a>(basic: &'a CocoaBasic, base_url: &str) -> Option<&'a NodeInfo> {
         // Two of one name are none: the wrong watchdog is worse than no watchdog.
         hits.next().filter(|_| hits.next().is_none())
     };
-    let address = |text: &str| unmasked(text.trim_end_matches('/')).map(str::to_owned);
+    let address = |text: &str| unmasked(shown(text).trim_end_matches('/')).map(str::to_owned);
     by(unmasked(&basic.node_code), |node| &node.node_code)
         .or_else(|| {
             by(address(&basic.node_address).as_deref(), |node| node.node_address.trim_end_matches('/'))

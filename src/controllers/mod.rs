@@ -22,6 +22,8 @@ pub mod board;
 pub mod node;
 pub mod snapshot;
 pub mod service;
+pub mod generation;
 pub mod view;
 pub mod sync;
 pub mod manifests;
+pub mod local;

@@ -13,8 +13,9 @@ use crate::api::vocab::WorkMode;
 use crate::controllers::shared::keyed::Keyed;
 use crate::domain::secret::Secret;
 use crate::domain::view::ClusterView;
-use crate::peers::{PeerClient, PushOutcome};
+use crate::peers::{PeerClient, PeerError, PushOutcome};
 use crate::telemetry::chain::Chain;
+use crate::telemetry::metrics::reconcile::ReconcileMetrics;
 use crate::wire::render::{Audience, Push};
 
 /// How often an unchanged configuration is pushed all the same.
@@ -41,13 +42,19 @@ impl Follower {
 }
 
 /// Pushes until `stop`.
-pub async fn run(peers: PeerClient, mut views: watch::Receiver<Arc<ClusterView>>, stop: CancellationToken) {
+pub async fn run(
+    peers: PeerClient,
+    metrics: ReconcileMetrics,
+    mut views: watch::Receiver<Arc<ClusterView>>,
+    stop: CancellationToken,
+) {
     let mut tasks = Keyed::new();
     let source = views.clone();
     loop {
         let wished = followers(&views.borrow_and_update());
-        tasks
-            .follow(wished, |name, follower, stop| push(peers.clone(), name, follower, source.clone(), stop));
+        tasks.follow(wished, |name, follower, stop| {
+            push(peers.clone(), metrics.clone(), name, follower, source.clone(), stop)
+        });
         tokio::select! {
             () = stop.cancelled() => return,
             changed = views.changed() => if changed.is_err() { return },
@@ -76,6 +83,7 @@ fn followers(view: &ClusterView) -> BTreeMap<String, Follower> {
 
 async fn push(
     peers: PeerClient,
+    metrics: ReconcileMetrics,
     name: String,
     to: Follower,
     mut views: watch::Receiver<Arc<ClusterView>>,
@@ -85,7 +93,9 @@ async fn push(
     loop {
         let view = views.borrow_and_update().clone();
         let body = Push::of(&view, to.audience()).addressed(&to.secret);
-        let trouble = match peers.push(&to.address, &body, DEADLINE).await {
+        let outcome = peers.push(&to.address, &body, DEADLINE).await;
+        metrics.peer_called("push", outcome.as_ref().map(|_| ()).map_err(PeerError::class));
+        let trouble = match outcome {
             Ok(PushOutcome::Taken) => None,
             Ok(PushOutcome::Refused(why)) => Some(format!("refused: {why}")),
             Err(error) => Some(Chain(&error).to_string()),

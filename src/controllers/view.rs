@@ -1,25 +1,22 @@
-//! The view: this node's knowledge as one value for the v1 API, and the generation that rises with every change of the
-//! configuration, kept in a ConfigMap so that it never falls.
+//! The view: this node's knowledge as one value, for the v1 API, the pages and the metrics. A beat changes only the
+//! pulses in it: what is costly is made anew only when the objects changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret as SecretObject};
-use kube::api::{ObjectMeta, Patch, PatchParams};
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::Secret as SecretObject;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::api::condition::types;
 use crate::api::node::CocoaNode;
-use crate::api::vocab::{Line, WorkMode};
-use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL, SYSTEM_NAMESPACE};
+use crate::api::vocab::Line;
+use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL};
 use crate::controllers::board::Board;
+use crate::controllers::generation::{digest, remember};
 use crate::controllers::node::secrets::NodeSecrets;
 use crate::controllers::shared::context::Context;
-use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::cluster::Vital;
 use crate::domain::lines::{Assignment, Why, assign};
@@ -27,11 +24,6 @@ use crate::domain::liveness::Pulse;
 use crate::domain::names::ObjectId;
 use crate::domain::secret::Secret;
 use crate::domain::view::{AccountView, ClusterView, NodeView, ServiceView};
-
-/// The ConfigMap that remembers the cluster's generation.
-pub const CLUSTER_CONFIG_MAP: &str = "cocoasyncer-cluster";
-/// Its key for the generation.
-pub const GENERATION_KEY: &str = "generation";
 
 /// What the view needs beside the snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -42,13 +34,14 @@ pub struct Facts {
     pub reverse_proxy: bool,
 }
 
-/// What is remembered of the cluster across restarts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Remembered {
-    generation: u64,
-    digest: String,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+/// What wakes it.
+pub struct Sources {
+    /// Objects, vitals and lines.
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// The nodes' secrets.
+    pub secrets: watch::Receiver<Arc<NodeSecrets>>,
+    /// This node fed its watchdog.
+    pub fed: watch::Receiver<()>,
 }
 
 /// Publishes the view whenever something in it changed, the own watchdog included.
@@ -56,20 +49,25 @@ pub async fn run(
     ctx: Context,
     facts: Facts,
     board: Board,
-    mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-    mut secrets: watch::Receiver<Arc<NodeSecrets>>,
-    mut fed: watch::Receiver<()>,
+    sources: Sources,
     out: watch::Sender<Arc<ClusterView>>,
     stop: CancellationToken,
 ) {
+    let Sources { mut snapshots, mut secrets, mut fed } = sources;
     let mut remembered = None;
+    let mut costly: Option<Costly> = None;
     loop {
+        let news = snapshots.has_changed().unwrap_or(true) || secrets.has_changed().unwrap_or(true);
         let snapshot = snapshots.borrow_and_update().clone();
         let known = secrets.borrow_and_update().clone();
         fed.mark_unchanged();
         if let Some(snapshot) = snapshot {
-            let mut view = view(&ctx, facts, &board, &snapshot, &known);
-            match remember(&ctx, &mut remembered, &view).await {
+            let kept = costly.take().filter(|_| !news);
+            let services = kept.as_ref().map_or_else(|| services(&snapshot), |kept| kept.services.clone());
+            let mut view = view(&ctx, facts, &board, &snapshot, &known, services.clone());
+            let digest = kept.map_or_else(|| digest(&view), |kept| kept.digest);
+            costly = Some(Costly { services, digest: digest.clone() });
+            match remember(&ctx, &mut remembered, &view, digest).await {
                 Ok(now) => {
                     view.generation = now.generation;
                     view.created_at = now.created_at;
@@ -88,6 +86,12 @@ pub async fn run(
             changed = fed.changed() => if changed.is_err() { return },
         }
     }
+}
+
+/// What is made anew only when the objects changed.
+struct Costly {
+    services: Arc<Vec<ServiceView>>,
+    digest: String,
 }
 
 /// The empty view of a process that has just started.
@@ -112,6 +116,7 @@ fn view(
     board: &Board,
     snapshot: &Snapshot,
     secrets: &NodeSecrets,
+    services: Arc<Vec<ServiceView>>,
 ) -> ClusterView {
     let vitals = board.vitals();
     let assignment = assign(&snapshot.cluster.serving(&Default::default()));
@@ -130,7 +135,7 @@ fn view(
     };
     ClusterView {
         nodes: snapshot.nodes.iter().map(node).collect(),
-        services: services(snapshot),
+        services,
         accounts: ctx.stores.accounts().iter().filter_map(|secret| account(secret)).collect(),
         ..empty(ctx, facts)
     }
@@ -178,89 +183,4 @@ fn account(secret: &SecretObject) -> Option<AccountView> {
         access_key: value(ACCESS_KEY).unwrap_or_default(),
         access_secret: value(ACCESS_SECRET).unwrap_or_default(),
     })
-}
-
-/// What is remembered, brought up to date: on a leader a changed configuration is a new generation, written before it
-/// is published; a follower's generation is the leader's, and only read.
-async fn remember(
-    ctx: &Context,
-    remembered: &mut Option<Remembered>,
-    view: &ClusterView,
-) -> Result<Remembered, kube::Error> {
-    let digest = digest(view);
-    if let Some(known) = remembered.as_ref().filter(|known| known.digest == digest) {
-        return Ok(known.clone());
-    }
-    let now = ctx.now();
-    let stored = load(&ctx.client).await?;
-    let first = Remembered { generation: 0, digest: String::new(), created_at: now, updated_at: now };
-    let mut next = stored.clone().unwrap_or(first);
-    if next.digest != digest {
-        let leads = view.own().is_some_and(|own| own.spec.work_mode == WorkMode::Leader);
-        next.digest = digest;
-        next.updated_at = now;
-        next.generation += u64::from(leads);
-        store(&ctx.client, &next).await?;
-    }
-    *remembered = Some(next.clone());
-    Ok(next)
-}
-
-/// A digest of what a push carries and an operator can change; beats and addresses are not in it, secrets only so.
-fn digest(view: &ClusterView) -> String {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut part = |text: &str| {
-        context.update(&(text.len() as u64).to_be_bytes());
-        context.update(text.as_bytes());
-    };
-    for node in &view.nodes {
-        part(&node.object);
-        part(&serde_json::to_string(&node.spec).unwrap_or_default());
-        part(node.secret.expose());
-    }
-    for service in view.services.iter() {
-        part(&service.id.to_string());
-        part(&serde_json::to_string(&service.spec).unwrap_or_default());
-    }
-    for account in &view.accounts {
-        part(account.provider.as_str());
-        part(account.access_key.expose());
-        part(account.access_secret.expose());
-    }
-    context.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-async fn load(client: &Client) -> Result<Option<Remembered>, kube::Error> {
-    let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
-    let call = tokio::time::timeout(CALL_DEADLINE, api.get_opt(CLUSTER_CONFIG_MAP)).await;
-    let map = call.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())))?;
-    let read = |data: BTreeMap<String, String>| {
-        Some(Remembered {
-            generation: data.get(GENERATION_KEY)?.parse().ok()?,
-            digest: data.get("digest").cloned().unwrap_or_default(),
-            created_at: data.get("createdAt")?.parse().ok()?,
-            updated_at: data.get("updatedAt")?.parse().ok()?,
-        })
-    };
-    Ok(map.and_then(|map| map.data).and_then(read))
-}
-
-async fn store(client: &Client, remembered: &Remembered) -> Result<(), kube::Error> {
-    let Remembered { generation, digest, created_at, updated_at } = remembered;
-    let data = [
-        (GENERATION_KEY, generation.to_string()),
-        ("digest", digest.clone()),
-        ("createdAt", created_at.to_string()),
-        ("updatedAt", updated_at.to_string()),
-    ];
-    let map = ConfigMap {
-        metadata: ObjectMeta { name: Some(CLUSTER_CONFIG_MAP.to_owned()), ..ObjectMeta::default() },
-        data: Some(data.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
-        ..ConfigMap::default()
-    };
-    let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
-    let params = PatchParams::apply("cocoasyncer/view").force();
-    let patch = Patch::Apply(&map);
-    let call = tokio::time::timeout(CALL_DEADLINE, api.patch(CLUSTER_CONFIG_MAP, &params, &patch)).await;
-    call.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into()))).map(|_| ())
 }

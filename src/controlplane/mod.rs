@@ -35,7 +35,7 @@ mod protobuf;
 mod watch;
 mod discovery;
 mod service;
-mod credentials;
+pub mod credentials;
 pub mod serve;
 
 use std::{

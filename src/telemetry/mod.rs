@@ -1,1 +1,6 @@
-//! To be written.
+//! Metrics, logs and error texts as values: they are created by `assembly`, handed down, and registered nowhere globally.
+
+pub mod chain;
+pub mod metrics;
+pub mod dns;
+pub mod tracing;

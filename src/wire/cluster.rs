@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::domain::cluster::Addresses;
 use crate::domain::secret::Secret;
@@ -63,7 +64,7 @@ impl Outcome {
 }
 
 /// An answer without a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// The outcome's number.
@@ -79,7 +80,7 @@ pub struct Envelope {
 }
 
 /// An object without members.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Nothing {}
 
 impl Envelope {
@@ -105,7 +106,7 @@ impl Envelope {
 }
 
 /// An answer of `getClusterInfo`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// The outcome's number.
@@ -117,7 +118,7 @@ pub struct Answer {
 }
 
 /// A node's whole knowledge.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CocoaBasic {
     /// Port of its v1 API.
@@ -131,6 +132,7 @@ pub struct CocoaBasic {
     /// `leader` or `follower`.
     pub work_mode: String,
     /// Its shared secret.
+    #[schema(value_type = String)]
     #[serde(serialize_with = "in_clear")]
     pub cocoa_secret: Secret,
     /// Whether a reverse proxy stands in front.
@@ -147,12 +149,15 @@ pub struct CocoaBasic {
     #[serde(rename = "DataBaseType")]
     pub database_type: String,
     /// Where the database is, with its password.
+    #[schema(value_type = String)]
     #[serde(rename = "Dsn", serialize_with = "in_clear")]
     pub dsn: Secret,
     /// When the node was set up.
+    #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "with_offset")]
     pub created_at: Option<Timestamp>,
     /// When its configuration last changed.
+    #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "with_offset")]
     pub updated_at: Option<Timestamp>,
     /// Whether it has a configuration.
@@ -163,7 +168,7 @@ pub struct CocoaBasic {
 }
 
 /// What nodes of our kind add to [`CocoaBasic`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BasicExtension {
     /// Version of the program.
@@ -173,7 +178,7 @@ pub struct BasicExtension {
 }
 
 /// One node.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeInfo {
     /// Friendly name.
@@ -185,6 +190,7 @@ pub struct NodeInfo {
     /// `leader` or `follower`.
     pub work_mode: String,
     /// Its shared secret.
+    #[schema(value_type = String)]
     #[serde(serialize_with = "in_clear")]
     pub cocoa_secret: Secret,
     /// Lines it answers for while it lives.
@@ -195,6 +201,7 @@ pub struct NodeInfo {
     /// 200 or 504.
     pub status_code: i32,
     /// When it last fed its watchdog.
+    #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "with_offset")]
     pub watch_dog: Option<Timestamp>,
     /// Services it serves.
@@ -205,22 +212,24 @@ pub struct NodeInfo {
 }
 
 /// What nodes of our kind add to [`NodeInfo`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeExtension {
     /// Object name of the CocoaNode.
     pub object: String,
     /// Public addresses known now.
+    #[schema(value_type = Object)]
     pub public_addresses: Addresses,
     /// Seconds between two beats; 0 where it is not told.
     pub heartbeat_seconds: u32,
     /// The CocoaNode's spec without `secretRef` and `addresses`.
+    #[schema(value_type = Object)]
     #[serde(skip_serializing_if = "Value::is_null")]
     pub spec: Value,
 }
 
 /// One service.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
     /// Friendly name.
@@ -237,27 +246,30 @@ pub struct Service {
 }
 
 /// What nodes of our kind add to [`Service`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct ServiceExtension {
     /// Namespace of the ManagedService.
     pub namespace: String,
     /// Its name.
     pub name: String,
     /// Its spec.
+    #[schema(value_type = Object)]
     #[serde(skip_serializing_if = "Value::is_null")]
     pub spec: Value,
 }
 
 /// One platform account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Platform {
     /// Whose account.
     pub platform_provider: String,
     /// The key's id.
+    #[schema(value_type = String)]
     #[serde(serialize_with = "in_clear")]
     pub access_key: Secret,
     /// The key's secret.
+    #[schema(value_type = String)]
     #[serde(serialize_with = "in_clear")]
     pub access_secret: Secret,
     /// What nodes of our kind add.
@@ -266,7 +278,7 @@ pub struct Platform {
 }
 
 /// What nodes of our kind add to [`Platform`]: the Secret that holds the account, because services may name it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PlatformExtension {
     /// Namespace of the Secret.
     pub namespace: String,

@@ -112,7 +112,7 @@ fn basic(view: &ClusterView, reveal: Reveal, scope: Scope, audience: Audience) -
         api_port: *api_port,
         node_name: text(|spec| &spec.node_name),
         node_code: text(|spec| &spec.node_code),
-        node_address: text(|spec| &spec.node_address),
+        node_address: address(&text(|spec| &spec.node_address), reveal),
         work_mode: spec.map(|spec| spec.work_mode.as_str()).unwrap_or_default().to_owned(),
         cocoa_secret: shown(own.map(|own| &own.secret), reveal),
         reverse_proxy: *reverse_proxy,
@@ -139,7 +139,7 @@ fn node(view: &NodeView, services: Vec<Service>, reveal: Reveal) -> NodeInfo {
     NodeInfo {
         node_name: spec.node_name.clone(),
         node_code: spec.node_code.clone(),
-        node_address: spec.node_address.clone(),
+        node_address: address(&spec.node_address, reveal),
         work_mode: spec.work_mode.as_str().to_owned(),
         cocoa_secret: shown(Some(secret), reveal),
         isps: if lines.is_empty() { vec![NO_LINE.to_owned()] } else { lines },
@@ -151,13 +151,13 @@ fn node(view: &NodeView, services: Vec<Service>, reveal: Reveal) -> NodeInfo {
             object: object.clone(),
             public_addresses: addresses.clone(),
             heartbeat_seconds: spec.liveness.heartbeat_seconds,
-            spec: to_value(&without_own_affairs(spec)),
+            spec: to_value(&without_own_affairs(spec, reveal)),
         }),
     }
 }
 
 /// A spec without what each node decides for itself: where its secret lies and how addresses are found.
-fn without_own_affairs(spec: &CocoaNodeSpec) -> CocoaNodeSpec {
+fn without_own_affairs(spec: &CocoaNodeSpec, reveal: Reveal) -> CocoaNodeSpec {
     let CocoaNodeSpec {
         node_name,
         node_code,
@@ -175,7 +175,7 @@ fn without_own_affairs(spec: &CocoaNodeSpec) -> CocoaNodeSpec {
     CocoaNodeSpec {
         node_name: node_name.clone(),
         node_code: node_code.clone(),
-        node_address: node_address.clone(),
+        node_address: address(node_address, reveal),
         work_mode: *work_mode,
         isps: isps.clone(),
         network_type: *network_type,
@@ -224,6 +224,23 @@ pub const fn network_name(network: NetworkType) -> &'static str {
         NetworkType::IPV4 => "IPV4",
         NetworkType::IPV6 => "IPV6",
         NetworkType::Both => "Both",
+    }
+}
+
+/// An address without a user's name and password.
+pub fn without_user(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// An address may carry a password too.
+fn address(text: &str, reveal: Reveal) -> String {
+    match reveal {
+        Reveal::Masked => without_user(text),
+        Reveal::Credentials => text.to_owned(),
     }
 }
 

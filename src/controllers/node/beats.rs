@@ -20,7 +20,7 @@ use crate::domain::addresses::{family, unroutable};
 use crate::domain::cluster::Addresses;
 use crate::domain::liveness::{Life, Reading};
 use crate::domain::secret::Secret;
-use crate::peers::{PeerBeat, PeerClient};
+use crate::peers::{PeerBeat, PeerClient, PeerError};
 use crate::telemetry::chain::Chain;
 
 /// A peer of the old kind feeds every 30 s: asking more often learns nothing.
@@ -100,6 +100,7 @@ async fn watch_peer(
             () = stop.cancelled() => return,
             answer = peers.beat(&target.address, &target.secret, period) => answer,
         };
+        ctx.metrics.peer_called("beat", answer.as_ref().map(|_| ()).map_err(PeerError::class));
         let other = answer
             .as_ref()
             .ok()

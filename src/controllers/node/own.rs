@@ -8,8 +8,9 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tracing::info;
 
-use crate::api::node::{CocoaNode, CocoaNodeSpec, SecretKeyRef};
+use crate::api::node::{CocoaNode, SecretKeyRef};
 use crate::api::{NODE_SECRET_KEY, SYSTEM_NAMESPACE};
+use crate::domain::secret::Secret;
 
 /// A failed first start.
 #[derive(Debug, thiserror::Error)]
@@ -28,42 +29,55 @@ pub enum OwnError {
     Random,
 }
 
-/// Makes sure that the node `name` exists; one that is there stays as it is.
-pub async fn ensure(client: &Client, name: &str, spec: CocoaNodeSpec) -> Result<(), OwnError> {
+/// Makes sure that the node of this process exists; one that is there stays as it is. `secret` is its shared secret;
+/// left out, one is made up.
+pub async fn ensure(client: &Client, node: &CocoaNode, secret: Option<Secret>) -> Result<(), OwnError> {
+    let name = node.metadata.name.as_deref().unwrap_or_default();
     let nodes = Api::<CocoaNode>::all(client.clone());
     let failed = |what| move |source| OwnError::Create { what, source: Box::new(source) };
     if nodes.get_opt(name).await.map_err(failed("the CocoaNode"))?.is_some() {
         return Ok(());
     }
-    let secrets = Api::<SecretObject>::namespaced(client.clone(), SYSTEM_NAMESPACE);
-    let reference = SecretKeyRef { name: format!("cocoanode-{name}"), namespace: None, key: None };
-    let secret = SecretObject {
-        metadata: ObjectMeta { name: Some(reference.name.clone()), ..ObjectMeta::default() },
-        data: Some(BTreeMap::from([(NODE_SECRET_KEY.to_owned(), ByteString(random()?.into_bytes()))])),
-        type_: Some("cocoasyncer.io/node".into()),
-        ..SecretObject::default()
-    };
-    match secrets.create(&PostParams::default(), &secret).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        Err(source) => return Err(failed("the Secret")(source)),
+    if let Some(reference) = &node.spec.secret_ref {
+        let secret = secret.map_or_else(random, Ok)?;
+        create_secret(client, reference, &secret).await.map_err(failed("the Secret"))?;
     }
-    let mut node = CocoaNode::new(name, spec);
-    node.spec.secret_ref.get_or_insert(reference);
-    match nodes.create(&PostParams::default(), &node).await {
+    match nodes.create(&PostParams::default(), node).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         created => {
             created.map_err(failed("the CocoaNode"))?;
-            info!(node = %name, "this node was created; its secret lies in {SYSTEM_NAMESPACE}/cocoanode-{name}");
+            info!(node = %name, "this node was created; its secret lies in the Secret that it names");
             Ok(())
         }
     }
 }
 
+async fn create_secret(
+    client: &Client,
+    reference: &SecretKeyRef,
+    secret: &Secret,
+) -> Result<(), kube::Error> {
+    let namespace = reference.namespace.as_deref().unwrap_or(SYSTEM_NAMESPACE);
+    let key = reference.key.as_deref().unwrap_or(NODE_SECRET_KEY).to_owned();
+    let object = SecretObject {
+        metadata: ObjectMeta { name: Some(reference.name.clone()), ..ObjectMeta::default() },
+        data: Some(BTreeMap::from([(key, ByteString(secret.expose().as_bytes().to_vec()))])),
+        type_: Some("cocoasyncer.io/node".into()),
+        ..SecretObject::default()
+    };
+    match Api::<SecretObject>::namespaced(client.clone(), namespace)
+        .create(&PostParams::default(), &object)
+        .await
+    {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        created => created.map(|_| ()),
+    }
+}
+
 /// 32 random characters, safe in URLs, YAML and shells.
-fn random() -> Result<String, OwnError> {
+fn random() -> Result<Secret, OwnError> {
     use ring::rand::SecureRandom;
     let mut bytes = [0u8; 16];
     ring::rand::SystemRandom::new().fill(&mut bytes).map_err(|_| OwnError::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }

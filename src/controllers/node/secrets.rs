@@ -35,7 +35,8 @@ pub async fn run(
     loop {
         let nodes = snapshots.borrow_and_update().as_ref().map(|snapshot| snapshot.nodes.clone());
         let wanted = nodes.map(|nodes| wanted(&nodes)).unwrap_or_default();
-        let next = read_all(&client, &wanted, &out.borrow().clone()).await;
+        let before = out.borrow().clone();
+        let next = read_all(&client, &wanted, &before).await;
         out.send_if_modified(|all| {
             let changed = **all != next;
             *all = Arc::new(next);

@@ -3,6 +3,7 @@
 
 pub mod finalize;
 pub mod report;
+pub mod measure;
 pub mod retained;
 pub mod sync;
 pub mod zone;

@@ -60,7 +60,9 @@ impl Retained {
 
     /// All zones that hold something.
     pub fn zones(&self) -> Vec<DnsName> {
-        self.with(|zones| zones.keys().cloned().collect())
+        self.with(|zones| {
+            zones.iter().filter(|(_, of)| !of.is_empty()).map(|(zone, _)| zone.clone()).collect()
+        })
     }
 
     /// Notes records that stay, durably. A provider that keeps its records itself needs no note.
@@ -73,18 +75,34 @@ impl Retained {
         if zone.provider != PlatformProvider::Local {
             return Ok(());
         }
-        let all = self.with(|zones| {
-            let of = zones.entry(zone.zone.clone()).or_default();
-            of.extend(records);
-            of.clone()
+        self.with(|zones| zones.entry(zone.zone.clone()).or_default().extend(records));
+        self.store(client, &zone.zone).await
+    }
+
+    /// Forgets the records of names that a service owns again: from now on its status remembers them.
+    pub async fn forget(
+        &self,
+        client: &Client,
+        zone: &DnsName,
+        owned: impl Fn(&DnsName) -> bool,
+    ) -> Result<(), kube::Error> {
+        let forgot = self.with(|zones| {
+            let Some(of) = zones.get_mut(zone) else { return false };
+            let before = of.len();
+            of.retain(|key, _| !owned(&key.name));
+            of.len() < before
         });
-        let rows: Vec<Row> = all.into_iter().map(|(key, set)| row(key, set)).collect();
+        if forgot { self.store(client, zone).await } else { Ok(()) }
+    }
+
+    async fn store(&self, client: &Client, zone: &DnsName) -> Result<(), kube::Error> {
+        let rows: Vec<Row> = self.of(zone).into_iter().map(|(key, set)| row(key, set)).collect();
         let text = serde_json::to_string(&rows).map_err(kube::Error::SerdeError)?;
-        let name = format!("cocoasyncer-retained-{}", zone.zone);
+        let name = format!("cocoasyncer-retained-{zone}");
         let map = ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
-                labels: Some([(LABEL.to_owned(), zone.zone.to_string())].into()),
+                labels: Some([(LABEL.to_owned(), zone.to_string())].into()),
                 ..ObjectMeta::default()
             },
             data: Some([(KEY.to_owned(), text)].into()),

@@ -10,10 +10,11 @@ use tracing::{error, info, warn};
 
 use crate::controllers::service::retained::Retained;
 use crate::controllers::service::sync::{Done, sync};
-use crate::controllers::service::{finalize, report};
+use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::Context;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
 use crate::domain::dns_plan::{Found, FoundZone, Owner};
+use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, wish};
 use crate::domain::retry::{Class, retry_in};
 use crate::telemetry::chain::Chain;
@@ -50,7 +51,7 @@ pub async fn run(
             _ => RESYNC,
         };
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return ctx.metrics.forget(id.zone.as_str()),
             () = tokio::time::sleep(wait) => {}
             changed = snapshots.changed() => if changed.is_err() { return },
         }
@@ -79,10 +80,16 @@ async fn turn(
     let same = memory.last.as_ref().is_some_and(|(last, _)| last.same_targets(&wish));
     if due || !same {
         let unmarked = finalize::add(ctx, services).await;
+        let began = Instant::now();
         let done = sync(provider.as_ref(), &id.zone, &wish, &unmarked).await;
+        measure::turn(ctx, id, &wish, &done, began.elapsed());
         memory.failures = if done.is_clean() { 0 } else { memory.failures.saturating_add(1) };
         memory.due = Some(Instant::now() + next_look(&done, memory.failures));
         tell(id, &done);
+        let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
+        if let Err(error) = retained.forget(&ctx.client, &id.zone, owned).await {
+            warn!(zone = %id.zone, error = %error, "retained records that a service owns again are not forgotten yet");
+        }
         memory.last = Some((wish, done));
         fresh = true;
     }
@@ -111,7 +118,7 @@ fn next_look(done: &Done, failures: u32) -> Duration {
 }
 
 /// What stood in the zone before this process started, by the services' statuses and what was retained.
-fn last_known(services: &[Managed], retained: &[(RecordKey, RecordSet)]) -> FoundZone {
+pub fn last_known(services: &[Managed], retained: &[(RecordKey, RecordSet)]) -> FoundZone {
     let ours = |set: RecordSet| Found { set, owner: Owner::Ours, id: None };
     let mut all: FoundZone = retained.iter().map(|(key, set)| (key.clone(), ours(set.clone()))).collect();
     for service in services.iter().map(|managed| &managed.service) {

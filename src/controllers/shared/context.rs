@@ -9,6 +9,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use crate::controllers::stores::Stores;
 use crate::domain::records::ZoneId;
 use crate::providers::DnsProvider;
+use crate::telemetry::metrics::reconcile::ReconcileMetrics;
 
 /// Reads the clock; a scenario hands in its own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -31,14 +32,23 @@ pub struct Context {
     pub provider_for: ProviderFor,
     /// Publishes events.
     pub recorder: Recorder,
+    /// Where the loops count.
+    pub metrics: ReconcileMetrics,
 }
 
 impl Context {
     /// A context of the node `me`.
-    pub fn new(client: Client, me: String, stores: Stores, clock: Clock, provider_for: ProviderFor) -> Self {
+    pub fn new(
+        client: Client,
+        me: String,
+        stores: Stores,
+        clock: Clock,
+        provider_for: ProviderFor,
+        metrics: ReconcileMetrics,
+    ) -> Self {
         let reporter = Reporter { controller: "cocoasyncer".into(), instance: Some(me.clone()) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, me, stores, clock, provider_for, recorder }
+        Self { client, me, stores, clock, provider_for, recorder, metrics }
     }
 
     /// The time.

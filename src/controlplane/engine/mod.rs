@@ -2,10 +2,10 @@
 //! write is decided on one version of the object and happens only if that version still stands; if it does not, it
 //! is decided again, so a patch without a version never fails because others write too.
 
-mod checks;
-mod delete;
+pub mod checks;
+pub mod delete;
 pub mod list;
-mod write;
+pub mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,10 +20,6 @@ use super::{
     status::{Refusal, Subject},
     store::{CommitError, ReadError, Store, codec::Stored},
 };
-
-pub use checks::strict_refusal;
-pub use delete::DeleteOptions;
-pub use write::Patch;
 
 /// What to do with fields that the schema does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

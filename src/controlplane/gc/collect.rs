@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Collector;
 use crate::controlplane::{
-    engine::{Call, DeleteOptions, now_text},
+    engine::{Call, delete::DeleteOptions, now_text},
     object::{self, Part, Propagation},
     registry::{Origin, Resource, crd},
     status::Refusal,

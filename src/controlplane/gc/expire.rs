@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Collector;
-use crate::controlplane::engine::DeleteOptions;
+use crate::controlplane::engine::delete::DeleteOptions;
 
 /// How long an event is kept after it last happened, in seconds; a cluster's default.
 const KEPT: i64 = 3600;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Ask, body, document, strict};
 use crate::controlplane::{
     cause::Cause,
-    engine::{Call, DeleteOptions, Done, Patch, Validation, strict_refusal},
+    engine::{Call, Done, Validation, checks::strict_refusal, delete::DeleteOptions, write::Patch},
     object::{Part, Propagation},
     path::Address,
     registry::{Origin, Resource},

@@ -75,7 +75,8 @@ pub fn managed(name: &str, record: &str) -> ManagedService {
 
 /// A whole operator in process, as the node `n1`.
 pub struct World {
-    pub plane: Option<ControlPlane>,
+    /// Dropping it would end the plane.
+    _plane: ControlPlane,
     pub client: Client,
     pub provider: Arc<MemoryProvider>,
     pub board: Board,
@@ -90,7 +91,7 @@ impl World {
         let client = plane.client();
         install_crds(&client).await;
         let mut world = Self {
-            plane: Some(plane),
+            _plane: plane,
             client,
             provider: Arc::default(),
             board: Board::default(),
@@ -109,7 +110,8 @@ impl World {
         let (clock, provider) = (self.clock.clone(), self.provider.clone());
         let clock = Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap());
         let provider_for = Arc::new(move |_: &_| Some(provider.clone() as Arc<dyn DnsProvider>));
-        let ctx = Context::new(self.client.clone(), "n1".into(), stores, clock, provider_for);
+        let ctx =
+            Context::new(self.client.clone(), "n1".into(), stores, clock, provider_for, Default::default());
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let seen = || snapshots.subscribe();
         let retained = Retained::load(&self.client).await.unwrap();

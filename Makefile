@@ -1,0 +1,44 @@
+# `make help` lists what there is. CI calls these targets and nothing else, so what passes here passes there.
+SHELL := /bin/bash
+CARGO ?= cargo
+BIN := target/debug/cocoasyncer
+.DEFAULT_GOAL := help
+
+.PHONY: help build run demo test bench generate check lint fmt clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the program
+	$(CARGO) build --locked
+
+run: build ## Run two sites on this machine: control planes, v1 API, DNS per line
+	scripts/run.sh $(BIN)
+
+demo: build ## Start three sites, kill one, and watch DNS follow by real queries
+	$(BIN) demo
+
+test: build ## Run all tests
+	scripts/test-tools.sh
+	$(CARGO) test --locked
+
+bench: ## Measure what the project promises, as ratios against a baseline of the same run
+	$(CARGO) bench --locked --bench figures
+
+generate: build ## Print the generated files anew
+	$(BIN) crd --write crds
+
+lint: ## Formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+fmt: ## Format the code
+	$(CARGO) fmt
+
+check: lint ## What every commit keeps green: lints, unit tests, architecture, generated files
+	$(CARGO) test --locked --lib
+	$(CARGO) test --locked --test it -- tidy:: fresh::
+
+clean: ## Remove what was built and the data of `make run`
+	$(CARGO) clean
+	rm -rf data

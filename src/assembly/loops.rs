@@ -1,0 +1,173 @@
+//! Starts the loops and joins them: who hands what to whom.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use kube::Client;
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::vocab::PlatformProvider;
+use crate::config::Settings;
+use crate::controllers::board::Board;
+use crate::controllers::local::LineTableSink;
+use crate::controllers::node::{addresses, beats, report, secrets};
+use crate::controllers::service::retained::Retained;
+use crate::controllers::shared::context::{Clock, Context};
+use crate::controllers::snapshot::Snapshot;
+use crate::controllers::stores::Stores;
+use crate::controllers::view::{self, Facts};
+use crate::controllers::{local, service, snapshot, sync};
+use crate::dns::source::LineTables;
+use crate::domain::names::{DnsName, FieldError};
+use crate::domain::records::ZoneId;
+use crate::domain::view::ClusterView;
+use crate::domain::zone::Zones;
+use crate::peers::PeerClient;
+use crate::process::{Readiness, Ready, Shutdown, Tasks};
+use crate::providers::DnsProvider;
+use crate::providers::local::LocalProvider;
+use crate::telemetry::metrics::reconcile::ReconcileMetrics;
+
+/// What the servers read of the loops.
+pub struct Loops {
+    /// The cluster as this node knows it.
+    pub views: watch::Receiver<Arc<ClusterView>>,
+    /// The zones.
+    pub zones: Arc<ArcSwap<Zones>>,
+    /// Who is on which line.
+    pub tables: Arc<LineTables>,
+    /// Cancelled once the zones hold what they held before this process started.
+    pub seeded: CancellationToken,
+}
+
+struct Tables(Arc<LineTables>);
+
+impl LineTableSink for Tables {
+    fn set(&self, source: &str, text: &str) -> Result<bool, FieldError> {
+        self.0.set_source(source, text)
+    }
+
+    fn remove(&self, source: &str) -> Result<bool, FieldError> {
+        self.0.remove_source(source)
+    }
+}
+
+/// What the loops are made of.
+pub struct Wiring<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The control plane.
+    pub client: Client,
+    /// The clock.
+    pub clock: Clock,
+    /// Port of the v1 API, as bound.
+    pub api_port: u16,
+    /// All metrics of the process.
+    pub registry: &'a Registry,
+    /// Who is ready.
+    pub readiness: &'a Readiness,
+}
+
+impl Loops {
+    /// Starts them all.
+    pub async fn start(wiring: Wiring<'_>, shutdown: &Shutdown, tasks: &mut Tasks) -> anyhow::Result<Self> {
+        let Wiring { settings, client, clock, api_port, registry, readiness } = wiring;
+        let stop = shutdown.token();
+        let zones: Arc<ArcSwap<Zones>> = Arc::default();
+        let seconds = clock.clone();
+        let seconds = Arc::new(move || u64::try_from(seconds().as_second()).unwrap_or_default());
+        let local = Arc::new(LocalProvider::new(zones.clone(), seconds));
+        let provider = local.clone();
+        let provider_for = Arc::new(move |id: &ZoneId| match id.provider {
+            PlatformProvider::Local => Some(provider.clone() as Arc<dyn DnsProvider>),
+            PlatformProvider::Ali | PlatformProvider::RFC2136 => None,
+        });
+        let metrics = ReconcileMetrics::default();
+        metrics.register(registry).context("register the loops' metrics")?;
+        let stores = Stores::start(&client, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
+        let ctx = Context::new(client.clone(), settings.node.clone(), stores, clock, provider_for, metrics);
+        let joined = Joined {
+            facts: Facts { api_port, reverse_proxy: settings.reverse_proxy },
+            retained: Retained::load(&client).await.context("read the records that were retained")?,
+            peers: PeerClient::new().context("make the client of the peers")?,
+            name_servers: settings.authority.name_servers.clone(),
+            tables: Arc::default(),
+            ctx,
+            local,
+        };
+        Ok(joined.spawn(zones, readiness, &stop, tasks))
+    }
+}
+
+struct Joined {
+    ctx: Context,
+    facts: Facts,
+    retained: Retained,
+    peers: PeerClient,
+    local: Arc<LocalProvider>,
+    name_servers: Vec<DnsName>,
+    tables: Arc<LineTables>,
+}
+
+impl Joined {
+    fn spawn(
+        self,
+        zones: Arc<ArcSwap<Zones>>,
+        readiness: &Readiness,
+        stop: &CancellationToken,
+        tasks: &mut Tasks,
+    ) -> Loops {
+        let Self { ctx, facts, retained, peers, local, name_servers, tables } = self;
+        let stop = || stop.clone();
+        let board = Board::default();
+        let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
+        let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
+        let (known, fed) = (watch::Sender::default(), watch::Sender::new(()));
+        let seen = || snapshots.subscribe();
+        let loops = Loops {
+            views: views.subscribe(),
+            zones,
+            tables: tables.clone(),
+            seeded: CancellationToken::new(),
+        };
+        let sink: Arc<dyn LineTableSink> = Arc::new(Tables(tables));
+        let inside = local::Inside { local, name_servers, retained: retained.clone(), tables: sink };
+        let beating =
+            beats::run(ctx.clone(), board.clone(), peers.clone(), seen(), known.subscribe(), stop());
+        let viewing = view::Sources { snapshots: seen(), secrets: known.subscribe(), fed: fed.subscribe() };
+        let feeding = beats::feed(ctx.clone(), board.clone(), seen(), fed, stop());
+        tasks.spawn_infallible("caches", ready_when_seen(readiness.take("caches"), seen(), stop()));
+        tasks.spawn_infallible("own watchdog", feeding);
+        tasks.spawn_infallible("beats", beating);
+        tasks.spawn_infallible("addresses", addresses::run(ctx.clone(), board.clone(), seen(), stop()));
+        tasks.spawn_infallible("nodes' statuses", report::run(ctx.clone(), seen(), stop()));
+        tasks.spawn_infallible("services", service::run(ctx.clone(), retained, seen(), stop()));
+        tasks
+            .spawn_infallible("zones", local::run(ctx.clone(), inside, seen(), loops.seeded.clone(), stop()));
+        tasks.spawn_infallible("view", view::run(ctx.clone(), facts, board.clone(), viewing, views, stop()));
+        tasks.spawn_infallible("pushes", sync::run(peers, ctx.metrics.clone(), loops.views.clone(), stop()));
+        tasks.spawn_infallible("nodes' secrets", secrets::run(ctx.client.clone(), seen(), known, stop()));
+        tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, snapshots, stop()));
+        loops
+    }
+}
+
+async fn ready_when_seen(
+    ready: Ready,
+    mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    stop: CancellationToken,
+) {
+    let seen = async {
+        // An error means that the snapshots' task ended, and that is told elsewhere.
+        let _ = snapshots.wait_for(Option::is_some).await;
+        ready.ready();
+        stop.cancelled().await;
+    };
+    tokio::select! {
+        () = seen => {}
+        () = stop.cancelled() => {}
+    }
+}

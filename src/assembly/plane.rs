@@ -1,0 +1,99 @@
+//! The way to a control plane: the embedded one, opened and served, or a cluster's.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::{conditions, wait::await_condition};
+use kube::{Api, Client, Config};
+use tracing::{info, warn};
+
+use crate::api::crds;
+use crate::config::{ClusterAccess, Embedded, Settings};
+use crate::controllers::manifests::import::{Import, import_once};
+use crate::controllers::shared::report::CALL_DEADLINE;
+use crate::controlplane::{ControlPlane, Options};
+use crate::process::{Shutdown, Tasks};
+use crate::wire::legacy_config::{Own, import};
+
+/// Opens the embedded plane, serves it for kubectl, writes the kubeconfig and installs our CRDs.
+pub async fn embedded(
+    settings: &Embedded,
+    shutdown: &Shutdown,
+    tasks: &mut Tasks,
+) -> anyhow::Result<ControlPlane> {
+    let dir = Some(settings.data_dir.clone());
+    let plane =
+        ControlPlane::open(Options { dir, ..Options::default() }).await.context("open the control plane")?;
+    let bound = plane.bind(settings.listen).await.context("--plane-listen")?;
+    let address = bound.local_addr();
+    bound
+        .write_kubeconfig(&settings.kubeconfig)
+        .with_context(|| format!("write the kubeconfig {}", settings.kubeconfig.display()))?;
+    info!(%address, kubeconfig = %settings.kubeconfig.display(), "control plane");
+    tasks.spawn_infallible("control plane", bound.serve(shutdown.token().cancelled_owned()));
+    install_crds(&plane.client()).await?;
+    Ok(plane)
+}
+
+/// Applies our CRDs and waits until they are served.
+async fn install_crds(client: &Client) -> anyhow::Result<()> {
+    let api = Api::<CustomResourceDefinition>::all(client.clone());
+    for crd in crds::all() {
+        let name = crd.metadata.name.clone().unwrap_or_default();
+        let params = PatchParams::apply("cocoasyncer/crds").force();
+        api.patch(&name, &params, &Patch::Apply(&crd))
+            .await
+            .with_context(|| format!("apply the CRD {name}"))?;
+        let established = await_condition(api.clone(), &name, conditions::is_crd_established());
+        tokio::time::timeout(CALL_DEADLINE, established)
+            .await
+            .with_context(|| format!("the CRD {name} is not served in time"))?
+            .with_context(|| format!("watch the CRD {name}"))?;
+    }
+    Ok(())
+}
+
+/// A client of a cluster: by the kubeconfig and context that were named, else as kubectl would or a Pod.
+pub async fn cluster(access: &ClusterAccess) -> anyhow::Result<Client> {
+    let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+    let mut config = match &access.kubeconfig {
+        Some(path) => {
+            let file =
+                Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display()))?;
+            Config::from_custom_kubeconfig(file, &options).await.context("--kubeconfig")?
+        }
+        None if access.context.is_some() => Config::from_kubeconfig(&options).await.context("--context")?,
+        None => Config::infer().await.context("find a cluster")?,
+    };
+    // Every caller has its own deadline and its own way to try again.
+    config.default_retry = false;
+    let client = Client::try_from(config).context("make a client of the cluster")?;
+    let served = Api::<CustomResourceDefinition>::all(client.clone());
+    for crd in crds::all() {
+        let name = crd.metadata.name.unwrap_or_default();
+        if served.get_opt(&name).await.with_context(|| format!("look for the CRD {name}"))?.is_none() {
+            bail!("the cluster has no CRD {name}: apply what `cocoasyncer crd` prints");
+        }
+    }
+    Ok(client)
+}
+
+/// Makes objects of the old program's configuration, once.
+pub async fn import_old_config(client: &Client, path: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("--old-config: read {}", path.display()))?;
+    let first = &settings.first_node;
+    let own = Own { name: &settings.node, lines: &first.lines, network: first.network };
+    let imported = import(&text, &own).with_context(|| format!("--old-config {}", path.display()))?;
+    for note in &imported.notes {
+        warn!(file = %path.display(), "{note}");
+    }
+    match import_once(client, &imported).await.context("--old-config: create its objects")? {
+        Import::MadeBefore => info!("the old configuration was imported before"),
+        Import::Made { created } => info!(created, "the old configuration was imported"),
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! The way to the control plane: which kubeconfig, and what it means when nobody answers.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::cli::error::CliError;
+use crate::config::state::{StateHomes, default_data_dir};
+use crate::config::{ClusterAccess, KUBECONFIG};
+use crate::domain::names::FieldError;
+
+/// How long a command waits for one answer.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Flags that lead to the control plane.
+#[derive(Debug, Args)]
+pub struct Access {
+    /// Kubeconfig file; left out: $KUBECONFIG, the one in the data directory, then ~/.kube/config
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "COCOASYNCER_KUBECONFIG",
+        help_heading = "Control plane"
+    )]
+    kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig; left out: its current one
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Control plane")]
+    context: Option<String>,
+    /// Where `standalone` keeps everything, its kubeconfig too
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "COCOASYNCER_DATA_DIR",
+        help_heading = "Control plane"
+    )]
+    data_dir: Option<PathBuf>,
+    #[arg(long = "env-kubeconfig", env = "KUBECONFIG", hide = true, global = true)]
+    env_kubeconfig: Option<String>,
+    #[arg(long = "env-state-directory", env = "STATE_DIRECTORY", hide = true, global = true)]
+    state_directory: Option<PathBuf>,
+    #[arg(long = "env-xdg-state-home", env = "XDG_STATE_HOME", hide = true, global = true)]
+    xdg_state_home: Option<PathBuf>,
+    #[arg(long = "env-home", env = "HOME", hide = true, global = true)]
+    home: Option<PathBuf>,
+}
+
+impl Access {
+    /// The data directory of this machine's node.
+    pub fn data_dir(&self) -> PathBuf {
+        let homes = StateHomes {
+            systemd: self.state_directory.clone(),
+            xdg: self.xdg_state_home.clone(),
+            home: self.home.clone(),
+            root: rustix::process::geteuid().is_root(),
+        };
+        self.data_dir.clone().unwrap_or_else(|| default_data_dir(homes))
+    }
+
+    /// What `run` is told: flags only, because inside a cluster the service account comes before any file.
+    pub fn cluster(&self) -> ClusterAccess {
+        ClusterAccess { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+    }
+
+    /// Opens the way, without asking anything yet.
+    pub async fn plane(&self) -> Result<Plane, CliError> {
+        let file = self.file();
+        let read = match &file {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        };
+        let kubeconfig = read.map_err(|error| self.unreadable(file.as_deref(), error))?;
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|error| FieldError::new("--context", error.to_string()))?;
+        // A person waits: no retries for minutes, no connection attempt without end.
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        let url = config.cluster_url.to_string();
+        let client = Client::try_from(config).map_err(anyhow::Error::from)?;
+        Ok(Plane { client, url })
+    }
+
+    /// The file to read; `None`: where kubectl looks.
+    fn file(&self) -> Option<PathBuf> {
+        if self.kubeconfig.is_some() {
+            return self.kubeconfig.clone();
+        }
+        let ours = self.data_dir().join(KUBECONFIG);
+        let others =
+            self.context.is_some() || self.env_kubeconfig.as_ref().is_some_and(|text| !text.is_empty());
+        // A data directory that was named beats the environment; one that was only guessed doesn't.
+        (ours.is_file() && (self.data_dir.is_some() || !others)).then_some(ours)
+    }
+
+    fn unreadable(&self, file: Option<&Path>, error: kube::config::KubeconfigError) -> CliError {
+        match file {
+            Some(path) => FieldError::new("--kubeconfig", format!("{}: {error}", path.display())).into(),
+            None => CliError::failed(format!(
+                "no kubeconfig: {} does not exist, and neither does kubectl's; start `cocoasyncer standalone` or name one by --kubeconfig ({error})",
+                self.data_dir().join(KUBECONFIG).display()
+            )),
+        }
+    }
+}
+
+/// A control plane.
+pub struct Plane {
+    /// Its client.
+    pub client: Client,
+    url: String,
+}
+
+impl Plane {
+    /// Waits for an answer, and puts a failure into words; `what` names the object for the case that it isn't there.
+    pub async fn answer<T>(
+        &self,
+        what: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, CliError> {
+        match tokio::time::timeout(DEADLINE, request).await {
+            Err(_) => {
+                Err(CliError::failed(format!("{} gave no answer within {} s", self.url, DEADLINE.as_secs())))
+            }
+            Ok(answer) => answer.map_err(|error| self.failure(what, error)),
+        }
+    }
+
+    fn failure(&self, what: &str, error: kube::Error) -> CliError {
+        match error {
+            kube::Error::Api(status) if status.code == 404 && status.reason == "NotFound" => {
+                CliError::NotFound(format!("there is no {what}"))
+            }
+            kube::Error::Api(status) if status.code == 404 => CliError::failed(format!(
+                "{} does not know the kind of {what}: are the definitions applied (`cocoasyncer crd | kubectl apply -f -`)?",
+                self.url
+            )),
+            kube::Error::Api(status) => CliError::failed(format!("{what}: {}", status.message)),
+            kube::Error::HyperError(_) | kube::Error::Service(_) => {
+                CliError::Unreachable { url: self.url.clone(), source: Box::new(error) }
+            }
+            error => CliError::Failed(anyhow::Error::new(error).context(what.to_owned())),
+        }
+    }
+}

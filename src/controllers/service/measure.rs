@@ -1,0 +1,52 @@
+//! What a turn of a zone counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::api::vocab::Line;
+use crate::controllers::service::sync::Done;
+use crate::controllers::shared::context::Context;
+use crate::domain::dns_plan::Owner;
+use crate::domain::records::{Cause, Wish, ZoneId};
+use crate::domain::retry::Class;
+use crate::telemetry::metrics::reconcile::RecordState;
+
+/// Counts a turn that listed and applied.
+pub fn turn(ctx: &Context, id: &ZoneId, wish: &Wish, done: &Done, took: Duration) {
+    let (zone, provider) = (id.zone.as_str(), id.provider.as_str());
+    let worst =
+        done.failed.values().map(|failed| failed.class).chain(done.trouble.as_ref().map(|t| t.class)).next();
+    ctx.metrics.reconciled("zone", worst.map_or(Ok(()), Err), took);
+    ctx.metrics.provider_called(provider, "list", done.trouble.as_ref().map_or(Ok(()), |t| Err(t.class)));
+    if !done.changed.is_empty() || !done.failed.is_empty() {
+        let failed = done.failed.values().map(|failed| failed.class).next();
+        ctx.metrics.provider_called(provider, "apply", failed.map_or(Ok(()), Err::<(), Class>));
+        ctx.metrics.applied(provider, took);
+    }
+    let mut causes: BTreeMap<Cause, u64> = BTreeMap::new();
+    for change in &done.changed {
+        *causes.entry(change.cause).or_default() += 1;
+    }
+    for (cause, count) in causes {
+        ctx.metrics.changed(cause, count);
+    }
+    ctx.metrics.holds(zone, &done.held);
+    for line in Line::ALL {
+        let ours = |state: RecordState| match state {
+            RecordState::InPlace => {
+                let standing = done
+                    .standing
+                    .iter()
+                    .filter(|(key, found)| key.line == line && found.owner == Owner::Ours);
+                standing
+                    .filter(|(key, found)| wish.wanted.get(*key).is_some_and(|w| w.set == found.set))
+                    .count()
+            }
+            RecordState::Pending => done.failed.keys().filter(|key| key.line == line).count(),
+            RecordState::Held => wish.kept.keys().filter(|key| key.line == line).count(),
+        };
+        for state in [RecordState::InPlace, RecordState::Pending, RecordState::Held] {
+            ctx.metrics.records(zone, line, state, ours(state));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Carries out what a leader's push asks for. `wire::import` decides; this lists, tries every write without effect
+//! first, so that a refusal changes nothing, and then writes: Secrets, nodes, services, removals.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret as SecretObject};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams};
+use kube::core::{ApiResource, NamespaceResourceScope};
+use kube::{Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::api::node::CocoaNode;
+use crate::api::service::ManagedService;
+use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, PROVIDER_LABEL, SYSTEM_NAMESPACE};
+use crate::domain::names::FieldError;
+use crate::wire::cluster::CocoaBasic;
+use crate::wire::import::{Deletion, Existing, Plan, Taken, plan};
+
+/// Field manager of everything that a push writes.
+pub const FIELD_MANAGER: &str = "cocoasyncer/leader-push";
+/// ConfigMap in `cocoasyncer-system` that remembers which push was taken last.
+pub const TAKEN_CONFIG_MAP: &str = "cocoasyncer-cluster";
+/// Writes under way at a time; the store commits those that come together in one go.
+const CONCURRENCY: usize = 16;
+
+/// Why a push was not taken, or not wholly.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// What stands in it can't be; nothing was changed.
+    #[error(transparent)]
+    Refused(FieldError),
+    /// The API server refuses what would be written; nothing was changed.
+    #[error("{object}: {message}")]
+    Invalid {
+        /// The object that would be written.
+        object: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// Reading or writing failed.
+    #[error("{step} {object}")]
+    Api {
+        /// What was tried.
+        step: &'static str,
+        /// With which object.
+        object: String,
+        /// Why it failed.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// Takes pushes, one after the other.
+pub struct Pushes {
+    client: Client,
+    turn: Mutex<()>,
+}
+
+/// One object to apply.
+struct Write {
+    resource: ApiResource,
+    namespace: Option<String>,
+    name: String,
+    object: Value,
+    /// Whether the API server's words about it may be repeated: about a Secret they may not.
+    quotable: bool,
+}
+
+impl Pushes {
+    /// Writes through this client.
+    pub fn new(client: Client) -> Self {
+        Self { client, turn: Mutex::new(()) }
+    }
+
+    /// Takes a push on the node whose object is `me`, and says how many objects changed.
+    pub async fn take(&self, push: &CocoaBasic, me: &str) -> Result<usize, PushError> {
+        let _turn = self.turn.lock().await;
+        let (nodes, services, secrets, taken) = tokio::try_join!(
+            self.list::<CocoaNode>("list CocoaNodes", None),
+            self.list::<ManagedService>("list ManagedServices", None),
+            self.secrets(),
+            self.taken(),
+        )?;
+        let existing =
+            Existing { me, nodes: &nodes, services: &services, secrets: &secrets, taken: taken.as_ref() };
+        let plan = plan(push, &existing).map_err(PushError::Refused)?;
+        let remember = plan.taken.as_ref().filter(|now| taken.as_ref() != Some(*now));
+        if plan.is_empty() && remember.is_none() {
+            return Ok(0);
+        }
+        self.carry_out(&plan, remember).await?;
+        Ok(plan.secrets.len() + plan.nodes.len() + plan.services.len() + plan.deletions.len())
+    }
+
+    async fn carry_out(&self, plan: &Plan, remember: Option<&Taken>) -> Result<(), PushError> {
+        let secrets: Vec<Write> = plan.secrets.iter().map(secret).collect();
+        let nodes: Vec<Write> = plan.nodes.iter().map(node).collect();
+        let services: Vec<Write> = plan.services.iter().map(service).collect();
+        let system = remember.map(|_| SYSTEM_NAMESPACE.to_owned());
+        let namespaces: BTreeSet<&String> = plan.namespaces.iter().chain(&system).collect();
+        for namespace in namespaces {
+            self.ensure_namespace(namespace).await?;
+        }
+        for dry_run in [true, false] {
+            if let (Some(taken), false) = (remember, dry_run) {
+                // Remembered first: an older push that comes between must be refused even if this one breaks off.
+                self.apply(&config_map(taken), false).await?;
+            }
+            for writes in [&secrets, &nodes, &services] {
+                let each: Vec<_> = writes.iter().map(|write| self.apply(write, dry_run)).collect();
+                stream::iter(each).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+            }
+        }
+        let each: Vec<_> = plan.deletions.iter().map(|gone| self.delete(gone)).collect();
+        stream::iter(each).buffer_unordered(CONCURRENCY).try_collect::<()>().await
+    }
+
+    async fn list<K>(&self, step: &'static str, labels: Option<&str>) -> Result<Vec<K>, PushError>
+    where
+        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let params = labels.map_or_else(ListParams::default, |labels| ListParams::default().labels(labels));
+        let failed = |source| PushError::Api { step, object: String::new(), source: Box::new(source) };
+        Ok(Api::<K>::all(self.client.clone()).list(&params).await.map_err(failed)?.items)
+    }
+
+    /// Secrets that a push may concern; others are not even read.
+    async fn secrets(&self) -> Result<Vec<SecretObject>, PushError> {
+        let mark = format!("{ORIGIN_LABEL}={ORIGIN_LEADER}");
+        let mut all = self.list::<SecretObject>("list the leader's Secrets", Some(&mark)).await?;
+        let accounts = self.list::<SecretObject>("list accounts' Secrets", Some(PROVIDER_LABEL)).await?;
+        let known = |one: &SecretObject| {
+            all.iter().any(|other| other.name_any() == one.name_any() && other.namespace() == one.namespace())
+        };
+        let more: Vec<_> = accounts.into_iter().filter(|account| !known(account)).collect();
+        all.extend(more);
+        Ok(all)
+    }
+
+    async fn taken(&self) -> Result<Option<Taken>, PushError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), SYSTEM_NAMESPACE);
+        let failed = |source| PushError::Api {
+            step: "get ConfigMap",
+            object: TAKEN_CONFIG_MAP.into(),
+            source: Box::new(source),
+        };
+        let map = api.get_opt(TAKEN_CONFIG_MAP).await.map_err(failed)?;
+        Ok(map.and_then(|map| {
+            let data = map.data?;
+            let generation = data.get("generation")?.parse().ok()?;
+            Some(Taken {
+                leader: data.get("leader")?.clone(),
+                created_at: data.get("createdAt")?.parse().ok()?,
+                generation,
+            })
+        }))
+    }
+
+    async fn ensure_namespace(&self, name: &str) -> Result<(), PushError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let failed = |source| PushError::Api {
+            step: "create Namespace",
+            object: name.to_owned(),
+            source: Box::new(source),
+        };
+        if api.get_opt(name).await.map_err(failed)?.is_some() {
+            return Ok(());
+        }
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        match api.create(&Default::default(), &namespace).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    async fn apply(&self, write: &Write, dry_run: bool) -> Result<(), PushError> {
+        let api: Api<DynamicObject> = match &write.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &write.resource),
+            None => Api::all_with(self.client.clone(), &write.resource),
+        };
+        let params = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).force() };
+        let object = || format!("{} {}", write.resource.kind, write.name);
+        match api.patch(&write.name, &params, &Patch::Apply(&write.object)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if dry_run && matches!(status.code, 400 | 422) => {
+                let words = if write.quotable { status.message } else { "is not accepted".to_owned() };
+                Err(PushError::Invalid { object: object(), message: words })
+            }
+            Err(source) => Err(PushError::Api { step: "apply", object: object(), source: Box::new(source) }),
+        }
+    }
+
+    async fn delete(&self, gone: &Deletion) -> Result<(), PushError> {
+        let client = self.client.clone();
+        let (done, object) = match gone {
+            Deletion::Node(name) => {
+                let api: Api<CocoaNode> = Api::all(client);
+                (api.delete(name, &DeleteParams::default()).await.map(drop), format!("CocoaNode {name}"))
+            }
+            Deletion::Service(id) => {
+                let api = namespaced::<ManagedService>(client, &id.namespace);
+                (
+                    api.delete(&id.name, &DeleteParams::default()).await.map(drop),
+                    format!("ManagedService {id}"),
+                )
+            }
+            Deletion::Secret(id) => {
+                let api = namespaced::<SecretObject>(client, &id.namespace);
+                (api.delete(&id.name, &DeleteParams::default()).await.map(drop), format!("Secret {id}"))
+            }
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(source) => Err(PushError::Api { step: "delete", object, source: Box::new(source) }),
+        }
+    }
+}
+
+fn namespaced<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
+    client: Client,
+    namespace: &str,
+) -> Api<K> {
+    Api::namespaced(client, namespace)
+}
+
+fn secret(write: &crate::wire::import::SecretWrite) -> Write {
+    let data: BTreeMap<&String, ByteString> =
+        write.data.iter().map(|(key, value)| (key, ByteString(value.expose().as_bytes().to_vec()))).collect();
+    let object = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
+        "metadata": {"name": write.id.name, "namespace": write.id.namespace, "labels": write.labels},
+    });
+    Write {
+        resource: ApiResource::erase::<SecretObject>(&()),
+        namespace: Some(write.id.namespace.clone()),
+        name: write.id.name.clone(),
+        object,
+        quotable: false,
+    }
+}
+
+fn node(write: &crate::wire::import::NodeWrite) -> Write {
+    let resource = ApiResource::erase::<CocoaNode>(&());
+    let mut metadata = json!({"name": write.name});
+    if write.marked {
+        metadata["labels"] = json!({ORIGIN_LABEL: ORIGIN_LEADER});
+    }
+    let object = json!({
+        "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": write.spec,
+    });
+    Write { resource, namespace: None, name: write.name.clone(), object, quotable: true }
+}
+
+fn service(write: &crate::wire::import::ServiceWrite) -> Write {
+    let resource = ApiResource::erase::<ManagedService>(&());
+    let object = json!({
+        "apiVersion": resource.api_version, "kind": resource.kind, "spec": write.spec,
+        "metadata": {
+            "name": write.id.name, "namespace": write.id.namespace, "labels": {ORIGIN_LABEL: ORIGIN_LEADER},
+        },
+    });
+    let namespace = Some(write.id.namespace.clone());
+    Write { resource, namespace, name: write.id.name.clone(), object, quotable: true }
+}
+
+fn config_map(taken: &Taken) -> Write {
+    let Taken { leader, created_at, generation } = taken;
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": TAKEN_CONFIG_MAP, "namespace": SYSTEM_NAMESPACE},
+        "data": {
+            "leader": leader, "createdAt": created_at.to_string(), "generation": generation.to_string(),
+        },
+    });
+    Write {
+        resource: ApiResource::erase::<ConfigMap>(&()),
+        namespace: Some(SYSTEM_NAMESPACE.to_owned()),
+        name: TAKEN_CONFIG_MAP.to_owned(),
+        object,
+        quotable: true,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,110 @@
+//! What the API's handlers hold.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use axum::body::Bytes;
+use ipnet::IpNet;
+use prometheus::Registry;
+use tokio::sync::watch;
+
+use crate::domain::view::ClusterView;
+use crate::http::body::envelope;
+use crate::http::openapi::Published;
+use crate::http::push::Pushes;
+use crate::http::snapshot::Snapshot;
+use crate::telemetry::metrics::cluster::ClusterMetrics;
+use crate::telemetry::metrics::http::HttpMetrics;
+use crate::wire::cluster::{Envelope, Outcome};
+use crate::wire::render::Reveal;
+
+/// What the configuration says of the API.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Networks whose callers see credentials in clear: peers of the old kind that need them. By the connection's own
+    /// address; what a proxy claims in a header counts for nothing.
+    pub reveal_to: Vec<IpNet>,
+}
+
+/// What the handlers hold.
+pub struct ApiState {
+    views: watch::Receiver<Arc<ClusterView>>,
+    current: ArcSwap<Snapshot>,
+    settings: Settings,
+    registry: Registry,
+    cluster: ClusterMetrics,
+    http: HttpMetrics,
+    /// Carries pushes out.
+    pub(super) pushes: Pushes,
+    /// The API's description and its page.
+    pub(super) published: Published,
+    /// The answer to a wrong secret.
+    pub(super) unauthorized: Bytes,
+    /// The answer to a push on a leader.
+    pub(super) not_allowed: Bytes,
+}
+
+impl ApiState {
+    /// Registers the cluster's figures with `registry`, whose whole text `/metrics` answers; `http` is registered by
+    /// whoever made it, because two servers may share it.
+    pub fn new(
+        views: watch::Receiver<Arc<ClusterView>>,
+        client: kube::Client,
+        registry: Registry,
+        http: HttpMetrics,
+        settings: Settings,
+    ) -> Result<Arc<Self>, prometheus::Error> {
+        let cluster = ClusterMetrics::default();
+        cluster.register(&registry)?;
+        let current = ArcSwap::from_pointee(Snapshot::of(views.borrow().clone()));
+        Ok(Arc::new(Self {
+            views,
+            current,
+            settings,
+            registry,
+            cluster,
+            http,
+            pushes: Pushes::new(client),
+            published: Published::new(),
+            unauthorized: envelope(&Envelope::of(Outcome::Unauthorized).with_nothing()),
+            not_allowed: envelope(&Envelope::of(Outcome::NotAllowed)),
+        }))
+    }
+
+    /// The renderings of the view that holds now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let current = self.current.load_full();
+        let view = self.views.borrow();
+        if Arc::ptr_eq(current.view(), &view) {
+            return current;
+        }
+        let fresh = Arc::new(Snapshot::of(view.clone()));
+        drop(view);
+        self.current.store(fresh.clone());
+        fresh
+    }
+
+    /// What a caller from this address may see; `None`: it did not come over the network.
+    pub fn reveal(&self, caller: Option<IpAddr>) -> Reveal {
+        let trusted =
+            |caller: IpAddr| self.settings.reveal_to.iter().any(|net| net.contains(&caller.to_canonical()));
+        if caller.is_some_and(trusted) { Reveal::Credentials } else { Reveal::Masked }
+    }
+
+    /// `/metrics`, true to the view that holds now.
+    pub fn metrics_text(&self) -> String {
+        self.cluster.text(&self.registry, self.snapshot().view())
+    }
+
+    /// Counts an answer that took no time worth telling.
+    pub(super) fn count(&self, route: &'static str, code: &'static str) {
+        self.http.answered(route, code, Duration::ZERO);
+    }
+
+    /// Counts an answer.
+    pub(super) fn answered(&self, route: &'static str, code: &'static str, since: Instant) {
+        self.http.answered(route, code, since.elapsed());
+    }
+}
