@@ -8,3 +8,4 @@ mod tidy;
 mod fresh;
 mod manifests;
 mod scenarios;
+mod conformance;
