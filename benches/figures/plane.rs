@@ -63,7 +63,7 @@ fn writers() -> anyhow::Result<Figure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let open = ControlPlane::open(Options { dir: Some(dir.path().into()), ..Options::default() });
     let plane = runtime.block_on(open)?;
-    let client = plane.client();
+    let client = runtime.block_on(async { plane.client() });
     let turn = std::cell::Cell::new(0);
     let measure = |writers| {
         turn.set(turn.get() + 1);

@@ -122,15 +122,20 @@ async fn serves(site: &Site) -> anyhow::Result<()> {
         let text = ask.body(body).send().await.ok()?.text().await.ok()?;
         text.contains("service-1999").then_some(())
     });
-    let ready = until("it is ready", within, pause, || async {
-        http.get(format!("http://{}/readyz", site.ops)).send().await.ok()?.status().is_success().then_some(())
-    });
     let plane = until("the control plane answers", within, pause, || async {
         let api = Api::<ManagedService>::namespaced(client(site).await.ok()?, "default");
         api.get("service-1999").await.ok().map(|_| ())
     });
-    tokio::try_join!(dns, api, ready, plane)?;
+    tokio::try_join!(dns, api, ready(site), plane)?;
     Ok(())
+}
+
+async fn ready(site: &Site) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    until("it is ready", Duration::from_secs(30), Duration::from_millis(3), || async {
+        http.get(format!("http://{}/readyz", site.ops)).send().await.ok()?.status().is_success().then_some(())
+    })
+    .await
 }
 
 fn starts(world: &mut World) -> anyhow::Result<Figure> {
@@ -145,17 +150,11 @@ fn starts(world: &mut World) -> anyhow::Result<Figure> {
     for turn in 0..3 {
         let mut site = Site::new(&world.dir.path().join(format!("empty{turn}")), "n01", &[])?;
         site.start()?;
-        world.runtime.block_on(until("an empty site is ready", Duration::from_secs(30), Duration::from_millis(3), || async {
-            let ready = reqwest::get(format!("http://{}/readyz", site.ops)).await;
-            ready.ok()?.status().is_success().then_some(())
-        }))?;
+        world.runtime.block_on(ready(&site))?;
         site.stop()?;
         let began = Instant::now();
         site.start()?;
-        world.runtime.block_on(until("an empty site is ready", Duration::from_secs(30), Duration::from_millis(3), || async {
-            let ready = reqwest::get(format!("http://{}/readyz", site.ops)).await;
-            ready.ok()?.status().is_success().then_some(())
-        }))?;
+        world.runtime.block_on(ready(&site))?;
         empty.push(began.elapsed().as_secs_f64());
     }
     let list = |values: &[f64]| values.iter().map(|v| format!("{v:.2}")).collect::<Vec<_>>().join(", ");
