@@ -53,7 +53,8 @@ pub async fn operate(settings: Settings, log: LogFilter) -> anyhow::Result<()> {
     let started = match first {
         Ok(()) => {
             readiness.take("node").ready();
-            let starting = Starting { settings: &settings, client, sockets, tables: inputs.tables, operations };
+            let starting =
+                Starting { settings: &settings, client, sockets, tables: inputs.tables, operations };
             starting.start(&readiness, &shutdown, &mut tasks).await
         }
         Err(error) => Err(error),

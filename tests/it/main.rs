@@ -6,4 +6,5 @@
 mod support;
 mod tidy;
 mod fresh;
+mod process;
 mod scenarios;
