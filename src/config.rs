@@ -125,8 +125,8 @@ pub struct FirstNode {
 /// Who answers for the zones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authority {
-    /// Mail address in the SOA; none: `hostmaster@` the zone.
-    pub hostmaster: Option<String>,
+    /// Mailbox in the SOA as a name, its `@` a dot; none: `hostmaster` in each zone.
+    pub hostmaster: Option<DnsName>,
     /// The zones' name servers; empty: `ns` in each zone.
     pub name_servers: Vec<DnsName>,
 }

@@ -12,6 +12,7 @@ use crate::cli::preview::{Preview, preview};
 use crate::cli::words::Lang;
 use crate::cli::world::World;
 use crate::domain::dns_plan::{Change, Held};
+use crate::domain::names::ObjectId;
 use crate::domain::records::{Cause, RecordSet};
 
 /// Flags of `plan`.
@@ -54,6 +55,9 @@ struct Step {
 struct Release {
     zone: String,
     digest: String,
+    /// A service that the annotation can stand on, as namespace and name.
+    #[serde(skip)]
+    service: ObjectId,
 }
 
 #[derive(Debug, Serialize, PartialEq, Eq)]
@@ -81,7 +85,9 @@ fn report(preview: &Preview, lang: Lang) -> Report {
         report.unchanged += plan.unchanged;
         report.steps.extend(plan.changes.iter().map(|change| step(&name, change, lang)));
         report.held.extend(plan.held.iter().map(|held| held_step(&name, held, lang)));
-        report.release.extend(plan.digest.map(|digest| Release { zone: name, digest }));
+        let service = plan.held.iter().find_map(|held| Some(held.mass_change()?.service.clone()));
+        let release = plan.digest.zip(service);
+        report.release.extend(release.map(|(digest, service)| Release { zone: name, digest, service }));
     }
     report.refused = preview
         .refused
@@ -201,8 +207,12 @@ fn write(report: &Report, out: &mut Out, lang: Lang) -> Result<(), CliError> {
         out.table(head, report.held.iter().map(row).collect())?;
     }
     for release in &report.release {
-        let how = lang.pick("release with the annotation", "可用注解放行");
-        out.line(format!("{}: {how} {}={}", release.zone, crate::api::RELEASE_ANNOTATION, release.digest))?;
+        let Release { zone, digest, service: ObjectId { namespace, name } } = release;
+        let how = lang.pick("if that is meant, release it", "如确需执行，请放行");
+        let key = crate::api::RELEASE_ANNOTATION;
+        out.line(format!(
+            "{zone}: {how}: kubectl annotate --overwrite -n {namespace} mservice {name} {key}={digest}"
+        ))?;
     }
     for refused in &report.refused {
         let what = lang.pick("refused", "拒绝");

@@ -67,7 +67,8 @@ async fn report(ctx: &Context, snapshot: &Snapshot) {
 }
 
 async fn tell(ctx: &Context, node: &CocoaNode, fresh: &CocoaNodeStatus) {
-    let before = node.status.as_ref().and_then(|status| status.status_code);
+    let before = node.status.as_ref().filter(|status| !is_unseen(status));
+    let before = before.and_then(|status| status.status_code);
     let (good, reason, note) = match (before, fresh.status_code) {
         (Some(200), Some(504)) => {
             (false, "NodeLost", "it missed too many beats; its lines move to living nodes")
@@ -78,6 +79,11 @@ async fn tell(ctx: &Context, node: &CocoaNode, fresh: &CocoaNodeStatus) {
         _ => return,
     };
     publish(ctx, &node.object_ref(&()), good, reason, "Judge", note.to_owned()).await;
+}
+
+/// Who was never heard of can't return.
+fn is_unseen(status: &CocoaNodeStatus) -> bool {
+    status.conditions.iter().any(|c| c.type_ == types::READY && c.reason == reasons::NOT_SEEN)
 }
 
 fn status(node: &CocoaNode, snapshot: &Snapshot, assignment: &Assignment, now: Timestamp) -> CocoaNodeStatus {
