@@ -1,5 +1,7 @@
 //! CocoaNode: one site, the lines it answers for, and how its peers judge whether it lives.
 
+#![allow(clippy::duplicated_attributes, reason = "columns of one type repeat it")]
+
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

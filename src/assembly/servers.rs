@@ -85,7 +85,7 @@ impl Sockets {
         http.register(&registry).context("register the HTTP metrics")?;
         let reveal_to = settings.reveal_credentials_to.clone();
         let state = state::Settings { reveal_to };
-        let state = ApiState::new(loops.views.clone(), client, registry, http.clone(), state)
+        let state = ApiState::new(loops.views.clone(), client, registry, &http, state)
             .context("register the cluster's metrics")?;
         let (readers, text) = (readiness.clone(), state.clone());
         let admin = admin::router(AdminState {

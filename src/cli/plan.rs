@@ -12,7 +12,6 @@ use crate::cli::preview::{Preview, preview};
 use crate::cli::words::Lang;
 use crate::cli::world::World;
 use crate::domain::dns_plan::{Change, Held};
-use crate::domain::names::ObjectId;
 use crate::domain::records::{Cause, RecordSet};
 
 /// Flags of `plan`.
@@ -54,10 +53,9 @@ struct Step {
 #[derive(Debug, Serialize, PartialEq, Eq)]
 struct Release {
     zone: String,
+    /// A service whose annotation releases it, as arguments of `service release`.
+    service: String,
     digest: String,
-    /// A service that the annotation can stand on, as namespace and name.
-    #[serde(skip)]
-    service: ObjectId,
 }
 
 #[derive(Debug, Serialize, PartialEq, Eq)]
@@ -85,9 +83,14 @@ fn report(preview: &Preview, lang: Lang) -> Report {
         report.unchanged += plan.unchanged;
         report.steps.extend(plan.changes.iter().map(|change| step(&name, change, lang)));
         report.held.extend(plan.held.iter().map(|held| held_step(&name, held, lang)));
-        let service = plan.held.iter().find_map(|held| Some(held.mass_change()?.service.clone()));
+        let service = plan.held.iter().find_map(|held| match held {
+            Held::MassChange { change } => {
+                Some(format!("{} -n {}", change.service.name, change.service.namespace))
+            }
+            Held::Foreign { .. } | Held::NobodyLives { .. } | Held::Orphan { .. } => None,
+        });
         let release = plan.digest.zip(service);
-        report.release.extend(release.map(|(digest, service)| Release { zone: name, digest, service }));
+        report.release.extend(release.map(|(digest, service)| Release { zone: name, service, digest }));
     }
     report.refused = preview
         .refused
@@ -207,12 +210,9 @@ fn write(report: &Report, out: &mut Out, lang: Lang) -> Result<(), CliError> {
         out.table(head, report.held.iter().map(row).collect())?;
     }
     for release in &report.release {
-        let Release { zone, digest, service: ObjectId { namespace, name } } = release;
-        let how = lang.pick("if that is meant, release it", "如确需执行，请放行");
-        let key = crate::api::RELEASE_ANNOTATION;
-        out.line(format!(
-            "{zone}: {how}: kubectl annotate --overwrite -n {namespace} mservice {name} {key}={digest}"
-        ))?;
+        let how = lang.pick("if that is meant", "确认无误可执行");
+        let command = format!("cocoasyncer service release {} --plan {}", release.service, release.digest);
+        out.line(format!("{}: {how}: {command}", release.zone))?;
     }
     for refused in &report.refused {
         let what = lang.pick("refused", "拒绝");

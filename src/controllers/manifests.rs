@@ -5,6 +5,8 @@
 
 pub mod import;
 pub mod read;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -63,6 +65,9 @@ pub struct Manifests {
 struct Seen {
     digest: Digest,
     folder: Folder,
+    /// Whether every file could be read.
+    readable: bool,
+    /// Whether the folder says all that it means to say, so that what it doesn't say may go.
     complete: bool,
     pruned: bool,
 }
@@ -83,20 +88,34 @@ enum ApplyError {
     Deadline,
     #[error("apiVersion: can't be read")]
     ApiVersion,
+    #[error("{0}")]
+    Refused(String, Class),
     #[error(transparent)]
-    Kube(#[from] kube::Error),
+    Kube(kube::Error),
 }
 
 impl ApplyError {
     fn class(&self) -> Class {
         match self {
             ApplyError::ApiVersion => Class::User,
-            ApplyError::Kube(kube::Error::Api(status)) if matches!(status.code, 400 | 404 | 422) => {
-                Class::User
-            }
+            ApplyError::Refused(_, class) => *class,
             ApplyError::UnknownKind { .. } | ApplyError::Deadline | ApplyError::Kube(_) => Class::Transient,
         }
     }
+}
+
+/// What a server refused in its own words; but for a Secret, whose content those words may quote.
+fn refused(error: kube::Error, kind: &str) -> ApplyError {
+    let kube::Error::Api(status) = error else {
+        return ApplyError::Kube(error);
+    };
+    let class = if matches!(status.code, 400 | 404 | 422) { Class::User } else { Class::Transient };
+    let fields = status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.field.as_str());
+    let words = match kind {
+        "Secret" => format!("{}: {}", status.reason, fields.collect::<Vec<_>>().join(", ")),
+        _ => status.message.clone(),
+    };
+    ApplyError::Refused(words, class)
 }
 
 impl Manifests {
@@ -145,9 +164,9 @@ impl Manifests {
 
     /// Whether the folder's content is new since the last look.
     async fn look(&mut self) -> bool {
-        let (files, mut complete) = files(&self.folders).await;
+        let (files, readable) = files(&self.folders).await;
         let digest = digest(&files);
-        if self.seen.as_ref().is_some_and(|seen| seen.digest == digest && seen.complete == complete) {
+        if self.seen.as_ref().is_some_and(|seen| seen.digest == digest && seen.readable == readable) {
             return false;
         }
         let folder = read::read(files.iter().map(|(name, text)| (name.as_str(), text.as_str())));
@@ -158,9 +177,9 @@ impl Manifests {
             warn!("the manifests folder holds no object: nothing is applied, and nothing is deleted");
         }
         // A document that can't be read may be the one that a deletion would miss.
-        complete &= folder.refused.is_empty() && !folder.objects.is_empty();
+        let complete = readable && folder.refused.is_empty() && !folder.objects.is_empty();
         let pruned = self.seen.as_ref().is_some_and(|seen| seen.pruned && seen.digest == digest);
-        self.seen = Some(Seen { digest, folder, complete, pruned });
+        self.seen = Some(Seen { digest, folder, readable, complete, pruned });
         true
     }
 
@@ -301,7 +320,7 @@ fn id(object: &DynamicObject) -> String {
 
 async fn discover(client: &Client) -> Result<Discovery, ApplyError> {
     let run = Discovery::new(client.clone()).run();
-    Ok(timeout(REQUEST_DEADLINE, run).await.map_err(|_| ApplyError::Deadline)??)
+    timeout(REQUEST_DEADLINE, run).await.map_err(|_| ApplyError::Deadline)?.map_err(ApplyError::Kube)
 }
 
 /// Kinds that are looked through. A namespace or a definition takes all that is in it along: that a file is gone is not
@@ -341,7 +360,8 @@ async fn apply(client: &Client, discovery: &Discovery, manifest: &Manifest) -> R
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(&manifest.object);
     let request = api.patch(&manifest.key.name, &params, &patch);
-    timeout(REQUEST_DEADLINE, request).await.map_err(|_| ApplyError::Deadline)??;
+    let sent = timeout(REQUEST_DEADLINE, request).await.map_err(|_| ApplyError::Deadline)?;
+    sent.map_err(|error| refused(error, &resource.kind))?;
     debug!(object = %manifest.key, "sent");
     Ok(())
 }
@@ -358,7 +378,7 @@ async fn delete(client: &Client, resource: &ApiResource, object: &DynamicObject)
     match timeout(REQUEST_DEADLINE, api.delete(name, &params)).await.map_err(|_| ApplyError::Deadline)? {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(refused(error, &resource.kind)),
     }
 }
 

@@ -55,7 +55,16 @@ pub struct Snapshot {
     /// Services by zone.
     pub zones: BTreeMap<ZoneId, Arc<Vec<Managed>>>,
     /// Services whose fields can't be read.
-    pub refused: Arc<BTreeMap<ObjectId, (FieldError, Arc<DeserializeGuard<ManagedService>>)>>,
+    pub refused: Arc<BTreeMap<ObjectId, Refused>>,
+}
+
+/// A service whose fields can't be read.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The field to mend.
+    pub error: FieldError,
+    /// The object.
+    pub object: Arc<DeserializeGuard<ManagedService>>,
 }
 
 /// Takes a snapshot.
@@ -71,7 +80,9 @@ pub fn take(ctx: &Context, board: &Board) -> Snapshot {
         let Ok(decoded) = &object.0 else { continue };
         match Service::parse(decoded) {
             Ok(service) => zones.entry(service.zone.clone()).or_default().push(Managed { service, object }),
-            Err(error) => drop(refused.insert(id_of(decoded), (error, object.clone()))),
+            Err(error) => {
+                refused.insert(id_of(decoded), Refused { error, object: object.clone() });
+            }
         }
     }
     Snapshot {

@@ -13,7 +13,8 @@ use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::http::body::json;
-use crate::http::pages::{Language, STYLE, html, rendered};
+use crate::http::pages::words::Language;
+use crate::http::pages::{STYLE, html, rendered};
 use crate::http::state::ApiState;
 use crate::http::{admin, badge, cluster, pages};
 use crate::wire::cluster::{Answer, CocoaBasic, Envelope};
@@ -76,7 +77,7 @@ impl Published {
 pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
     let since = Instant::now();
     let response = html(state.published.page.clone(), Language::English);
-    state.answered("/v1/swagger", "200", since);
+    state.routes().swagger.answered("200", since.elapsed());
     response
 }
 
@@ -84,7 +85,7 @@ pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
 pub(super) async fn document(State(state): State<Arc<ApiState>>) -> Response {
     let since = Instant::now();
     let response = json(StatusCode::OK, state.published.document.clone());
-    state.answered("/v1/swagger", "200", since);
+    state.routes().swagger.answered("200", since.elapsed());
     response
 }
 

@@ -24,9 +24,9 @@ use crate::domain::view::{ClusterView, NodeView, ServiceView};
 use crate::http::state::ApiState;
 use crate::wire::render::without_user;
 
-mod words;
+pub mod words;
 
-pub use words::Language;
+use words::Language;
 use words::Words;
 
 /// The one style sheet, inside every page; its digest is all that the pages may load.
@@ -40,7 +40,7 @@ pub async fn home(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Res
     let since = Instant::now();
     let language = Language::of(headers.get(ACCEPT_LANGUAGE));
     let response = html(state.snapshot().home(language), language);
-    state.answered("/", "200", since);
+    state.routes().home.answered("200", since.elapsed());
     response
 }
 
@@ -52,7 +52,7 @@ pub async fn status(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> R
     let since = Instant::now();
     let language = Language::of(headers.get(ACCEPT_LANGUAGE));
     let response = html(state.snapshot().status(language), language);
-    state.answered("/v1/status", "200", since);
+    state.routes().status.answered("200", since.elapsed());
     response
 }
 

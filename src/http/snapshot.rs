@@ -9,7 +9,8 @@ use crate::api::vocab::WorkMode;
 use crate::domain::secret::Secret;
 use crate::domain::view::ClusterView;
 use crate::http::badge;
-use crate::http::pages::{self, Language};
+use crate::http::pages;
+use crate::http::pages::words::Language;
 use crate::wire::render::{Reveal, Scope, answer, to_json};
 
 /// One view and its renderings.

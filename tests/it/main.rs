@@ -1,7 +1,9 @@
 //! One binary for all tests that need more than one module: architecture, generated files, whole-product scenarios,
 //! and the behaviour of the control plane.
 
-mod fresh;
-mod scenarios;
+#![allow(clippy::unwrap_used, reason = "a test that can't go on must fail where it stands")]
+
 mod support;
 mod tidy;
+mod fresh;
+mod scenarios;

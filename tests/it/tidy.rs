@@ -172,9 +172,10 @@ const MAY_EXPOSE: &[&str] = &[
     "domain/secret.rs",
     "wire/",
     "peers.rs",
-    "controllers/view.rs",
+    "controllers/generation.rs",
     "controllers/node/own.rs",
-    "http/cluster.rs",
+    "http/push.rs",
+    "http/snapshot.rs",
     "cli/",
 ];
 

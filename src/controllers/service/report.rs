@@ -17,7 +17,7 @@ use crate::controllers::service::finalize;
 use crate::controllers::service::sync::Done;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::{apply_status, cut, publish};
-use crate::controllers::snapshot::{Managed, Snapshot};
+use crate::controllers::snapshot::{Managed, Refused, Snapshot};
 use crate::domain::dns_plan::{Held, Owner};
 use crate::domain::lines::Why;
 use crate::domain::names::{FieldError, ObjectId};
@@ -91,7 +91,7 @@ pub async fn provider_unknown(ctx: &Context, snapshot: &Snapshot, services: &[Ma
 
 /// Reports services whose fields can't be read. They never had a record, so nothing holds them when they are deleted.
 pub async fn refused(ctx: &Context, snapshot: &Snapshot) {
-    for (error, object) in snapshot.refused.values() {
+    for Refused { error, object } in snapshot.refused.values() {
         let Ok(object) = &object.0 else { continue };
         let status = with_conditions(object, invalid(error), snapshot.now);
         write_all(ctx, vec![(object, status)]).await;

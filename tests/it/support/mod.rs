@@ -77,7 +77,8 @@ pub fn managed(name: &str, record: &str) -> ManagedService {
 
 /// A whole operator in process, as the node `n1`.
 pub struct World {
-    pub plane: Option<ControlPlane>,
+    /// Dropping it would end the plane.
+    _plane: ControlPlane,
     pub client: Client,
     pub provider: Arc<MemoryProvider>,
     pub board: Board,
@@ -94,7 +95,7 @@ impl World {
         let client = plane.client();
         install_crds(&client).await;
         let mut world = Self {
-            plane: Some(plane),
+            _plane: plane,
             client,
             provider: Arc::default(),
             board: Board::default(),
