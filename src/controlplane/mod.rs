@@ -35,11 +35,7 @@ mod protobuf;
 mod watch;
 mod discovery;
 mod service;
-<<<<<<< HEAD
-mod credentials;
-=======
 pub mod credentials;
->>>>>>> plane
 pub mod serve;
 
 use std::{

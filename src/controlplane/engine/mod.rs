@@ -21,10 +21,6 @@ use super::{
     store::{CommitError, ReadError, Store, codec::Stored},
 };
 
-<<<<<<< HEAD
-
-=======
->>>>>>> plane
 /// What to do with fields that the schema does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validation {
