@@ -17,9 +17,17 @@ beijing() {
 }
 if [ "${2:-}" = beijing ]; then beijing; fi
 
+# Each site in a process group of its own: Ctrl-C reaches this script alone, which tells each of them once, for a second
+# signal aborts.
+set -m
 beijing >"$data/beijing.log" 2>&1 &
 beijing=$!
-trap 'kill "$beijing" 2>/dev/null; wait "$beijing" 2>/dev/null || true' EXIT
+stop() {
+  trap '' INT TERM
+  kill "$beijing" ${shanghai:+"$shanghai"} 2>/dev/null || true
+  wait
+}
+trap stop INT TERM
 
 cat <<TEXT
 Two sites start on this machine. In another terminal, in this folder:
@@ -40,6 +48,8 @@ TEXT
 "$bin" standalone --node shanghai --data-dir "$data/shanghai" \
   --manifests manifests/examples --line-table manifests/examples/lines.txt &
 shanghai=$!
-trap 'kill "$shanghai" "$beijing" 2>/dev/null; wait "$shanghai" "$beijing" 2>/dev/null || true' EXIT
-trap 'kill -INT "$shanghai" 2>/dev/null || true' INT TERM
-wait "$shanghai"
+status=0
+wait "$shanghai" || status=$?
+stop
+# 130 and 143: somebody ended us, and that is no failure.
+case $status in 130 | 143) exit 0 ;; *) exit "$status" ;; esac
