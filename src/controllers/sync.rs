@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::api::vocab::WorkMode;
 use crate::controllers::shared::keyed::Keyed;
+use crate::domain::liveness::Life;
 use crate::domain::secret::Secret;
 use crate::domain::view::ClusterView;
 use crate::peers::{PeerClient, PeerError, PushOutcome};
@@ -31,7 +32,7 @@ const GATHER: Duration = Duration::from_millis(200);
 struct Follower {
     address: String,
     secret: Secret,
-    /// Whether it is known to be of our kind; until then it is told all that the old kind needs.
+    /// Whether it is of our kind; the old kind is told everything in its own way.
     ours: bool,
 }
 
@@ -68,13 +69,15 @@ fn followers(view: &ClusterView) -> BTreeMap<String, Follower> {
     }
     let others =
         view.nodes.iter().filter(|node| node.object != view.me && node.spec.work_mode == WorkMode::Follower);
-    let known = others.filter(|node| !node.secret.is_empty());
+    // Who misses beats would miss a push too; as soon as it answers it is pushed to.
+    let answers = |life: Life| matches!(life, Life::Alive | Life::Returning);
+    let known = others.filter(|node| !node.secret.is_empty() && answers(node.pulse.life));
     known
         .map(|node| {
             let follower = Follower {
                 address: node.spec.node_address.clone(),
                 secret: node.secret.clone(),
-                ours: node.pulse.lives() && !node.pulse.legacy,
+                ours: !node.pulse.legacy,
             };
             (node.object.clone(), follower)
         })
