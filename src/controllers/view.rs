@@ -152,7 +152,7 @@ fn view(
 fn serving(name: &str, assignment: &Assignment) -> Vec<(Line, bool)> {
     let held = assignment.iter().filter_map(|(&(line, _), holder)| {
         let holder = holder.as_ref()?;
-        (holder.node == name).then_some((line, holder.why == Why::TakenOver))
+        (holder.node == name).then_some((line, holder.why != Why::Own))
     });
     let mut lines: Vec<(Line, bool)> = held.collect();
     lines.dedup();

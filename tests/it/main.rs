@@ -6,4 +6,6 @@
 mod support;
 mod tidy;
 mod fresh;
+mod manifests;
 mod scenarios;
+mod conformance;
