@@ -17,17 +17,17 @@ beijing() {
 }
 if [ "${2:-}" = beijing ]; then beijing; fi
 
-# Each site in a process group of its own: Ctrl-C reaches this script alone, which then stops each once.
+# Each site in a process group of its own: Ctrl-C reaches this script alone, which tells each of them once, for a second
+# signal aborts.
 set -m
-stop() {
-  trap - EXIT INT TERM
-  kill ${shanghai:+"$shanghai"} "$beijing" 2>/dev/null || true
-  wait 2>/dev/null || true
-}
-shanghai=
 beijing >"$data/beijing.log" 2>&1 &
 beijing=$!
-trap stop EXIT INT TERM
+stop() {
+  trap '' INT TERM
+  kill "$beijing" ${shanghai:+"$shanghai"} 2>/dev/null || true
+  wait
+}
+trap stop INT TERM
 
 cat <<TEXT
 Two sites start on this machine. In another terminal, in this folder:
@@ -48,4 +48,8 @@ TEXT
 "$bin" standalone --node shanghai --data-dir "$data/shanghai" \
   --manifests manifests/examples --line-table manifests/examples/lines.txt &
 shanghai=$!
-wait "$shanghai"
+status=0
+wait "$shanghai" || status=$?
+stop
+# 130 and 143: somebody ended us, and that is no failure.
+case $status in 130 | 143) exit 0 ;; *) exit "$status" ;; esac

@@ -65,6 +65,8 @@ pub struct Wiring<'a> {
     pub clock: Clock,
     /// Port of the v1 API, as bound.
     pub api_port: u16,
+    /// Who is on which line, as the files say.
+    pub tables: Arc<LineTables>,
     /// All metrics of the process.
     pub registry: &'a Registry,
     /// Who is ready.
@@ -74,7 +76,7 @@ pub struct Wiring<'a> {
 impl Loops {
     /// Starts them all.
     pub async fn start(wiring: Wiring<'_>, shutdown: &Shutdown, tasks: &mut Tasks) -> anyhow::Result<Self> {
-        let Wiring { settings, client, clock, api_port, registry, readiness } = wiring;
+        let Wiring { settings, client, clock, api_port, tables, registry, readiness } = wiring;
         let stop = shutdown.token();
         let zones: Arc<ArcSwap<Zones>> = Arc::default();
         let seconds = clock.clone();
@@ -95,7 +97,7 @@ impl Loops {
             retained: Retained::load(&client).await.context("read the records that were retained")?,
             peers: PeerClient::new().context("make the client of the peers")?,
             name_servers: settings.authority.name_servers.clone(),
-            tables: Arc::default(),
+            tables,
             ctx,
             local,
         };

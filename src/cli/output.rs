@@ -132,9 +132,13 @@ fn table<'a>(head: &[&str], rows: impl Iterator<Item = &'a [Text]>, terminal: bo
     table.load_style(presets::NOTHING);
     // A serial console or a fresh container's terminal tells a width of 0: then nothing is broken to fit.
     match (terminal, table.width()) {
-        (true, Some(width)) if 20 <= width => drop(table.set_content_arrangement(ContentArrangement::Dynamic)),
+        (true, Some(width)) if 20 <= width => {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         (true, _) => {}
-        (false, _) => drop(table.force_no_tty()),
+        (false, _) => {
+            table.force_no_tty();
+        }
     }
     if head.iter().any(|text| !text.is_empty()) {
         table.set_header(head.iter().map(Cell::new));

@@ -59,9 +59,7 @@ pub async fn run(
     // Waiting for a change marks it as seen, so who woke us must be remembered: else an edit would be taken for a beat.
     let mut edited = true;
     loop {
-        let news = edited
-            || snapshots.has_changed().unwrap_or(true)
-            || secrets.has_changed().unwrap_or(true);
+        let news = edited || snapshots.has_changed().unwrap_or(true) || secrets.has_changed().unwrap_or(true);
         let snapshot = snapshots.borrow_and_update().clone();
         let known = secrets.borrow_and_update().clone();
         fed.mark_unchanged();

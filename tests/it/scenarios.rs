@@ -200,7 +200,10 @@ async fn every_edit_is_a_new_generation_and_shows_in_the_view() {
     world.condition("www", "Ready", "AsWished").await;
     let ready = |world: &World| {
         let view = world.view();
-        view.services.iter().all(|service| matches!(&service.ready, Some((true, _)))).then_some(view.generation)
+        view.services
+            .iter()
+            .all(|service| matches!(&service.ready, Some((true, _))))
+            .then_some(view.generation)
     };
     let mut before = until("the view shows the service ready", || async { ready(&world) }).await;
     let nodes = kube::Api::<cocoasyncer::api::node::CocoaNode>::all(world.client.clone());
@@ -211,7 +214,8 @@ async fn every_edit_is_a_new_generation_and_shows_in_the_view() {
         nodes.patch("n2", &kube::api::PatchParams::default(), &patch).await.unwrap();
         before = until("the edit is a new generation", || async {
             let view = world.view();
-            let seen = view.nodes.iter().any(|node| node.spec.preference == preference && node.object == "n2");
+            let seen =
+                view.nodes.iter().any(|node| node.spec.preference == preference && node.object == "n2");
             (seen && before < view.generation).then_some(view.generation)
         })
         .await;

@@ -62,7 +62,6 @@ pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
             publish(ctx, &object, true, "RecordsChanged", "Apply", lines.join("; ")).await;
         }
         if held.is_some() {
-            // Of a folded event the first words stay, so no digest can stand in them.
             let note = "more than 30 % of the zone would go or change; the condition RecordsHeld says how to release it";
             publish(ctx, &object, false, "MassChangeHeld", "Plan", note.to_owned()).await;
         }
@@ -260,12 +259,12 @@ fn conditions(service: &Service, wish: &Wish, done: &Done, by_name: &ByName<'_>)
         (None, None) if service.deleting && !held.iter().any(|held| held.mass_change().is_some()) => {
             condition(types::READY, false, reasons::DELETING, "its records are being removed")
         }
-        (None, None) => ready(service, held, done),
+        (None, None) => ready(held, &released_by(service, done)),
     };
-    vec![valid, ready, held_condition(service, held, done)]
+    vec![valid, ready, held_condition(held, &released_by(service, done))]
 }
 
-fn ready(service: &Service, held: &[&Held], done: &Done) -> Condition {
+fn ready(held: &[&Held], release: &str) -> Condition {
     let foreign = held.iter().any(|held| matches!(held, Held::Foreign { .. }));
     let nobody = held.iter().any(|held| matches!(held, Held::NobodyLives { .. }));
     let mass = held.iter().any(|held| matches!(held, Held::MassChange { .. }));
@@ -273,7 +272,7 @@ fn ready(service: &Service, held: &[&Held], done: &Done) -> Condition {
         () if foreign => {
             (false, reasons::FOREIGN_RECORDS, "records of somebody else stand under this name".to_owned())
         }
-        () if mass => (false, reasons::MASS_CHANGE, released_by(&service.id, done)),
+        () if mass => (false, reasons::MASS_CHANGE, release.to_owned()),
         () if nobody => (
             false,
             reasons::NO_LIVING_NODE,
@@ -284,7 +283,7 @@ fn ready(service: &Service, held: &[&Held], done: &Done) -> Condition {
     condition(types::READY, good, reason, message)
 }
 
-fn held_condition(service: &Service, held: &[&Held], done: &Done) -> Condition {
+fn held_condition(held: &[&Held], release: &str) -> Condition {
     let reason = match held.first() {
         None => return condition(types::RECORDS_HELD, false, reasons::NOTHING_HELD, ""),
         Some(_) if held.iter().any(|held| matches!(held, Held::MassChange { .. })) => reasons::MASS_CHANGE,
@@ -293,16 +292,16 @@ fn held_condition(service: &Service, held: &[&Held], done: &Done) -> Condition {
     };
     let mut words: Vec<String> = held.iter().map(ToString::to_string).collect();
     if reason == reasons::MASS_CHANGE {
-        words.insert(0, released_by(&service.id, done));
+        words.insert(0, release.to_owned());
     }
     condition(types::RECORDS_HELD, true, reason, cut(words.join("; "), MESSAGE))
 }
 
-fn released_by(id: &ObjectId, done: &Done) -> String {
+/// What a person has to type, whole: the object stands in it, and an older release is overwritten.
+fn released_by(service: &Service, done: &Done) -> String {
     let digest = done.digest.as_deref().unwrap_or_default();
-    let ObjectId { namespace, name } = id;
+    let ObjectId { namespace, name } = &service.id;
     format!(
-        "more than 30 % of the zone would go or change; if that is meant: \
-         kubectl annotate --overwrite mservice -n {namespace} {name} {RELEASE_ANNOTATION}={digest}"
+        "more than 30 % of the zone would go or change; if that is meant: kubectl annotate --overwrite -n {namespace} mservice {name} {RELEASE_ANNOTATION}={digest}"
     )
 }

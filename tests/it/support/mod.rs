@@ -1,5 +1,7 @@
 //! A world: the embedded plane, the loops and a provider in memory, with a clock and deaths that a test decides.
 
+pub mod process;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
