@@ -3,6 +3,8 @@
 //!
 //! TLS needs the process's crypto provider: `main` installs ring's before anything is built here.
 
+mod answers;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,9 +14,11 @@ use zeroize::Zeroizing;
 use crate::domain::cluster::Addresses;
 use crate::domain::retry::Class;
 use crate::domain::secret::Secret;
-use crate::wire::cluster::{Answer, CocoaBasic, MASK, NodeInfo, Outcome};
+use crate::wire::cluster::{Answer, CocoaBasic, Outcome};
 use crate::wire::read::{Field, ReadError, document};
 use crate::wire::render::{to_json, without_user as shown};
+
+use answers::{own_info, repeatable, unmasked};
 
 /// Most octets that are read of an answer.
 pub const MAX_ANSWER: usize = 8 << 20;
@@ -162,9 +166,13 @@ impl PeerClient {
         let http = reqwest::Client::builder()
             // A redirect would carry the secret to somebody else.
             .redirect(reqwest::redirect::Policy::none())
+            // Peers are asked straight: a proxy that lives would hide a peer that doesn't.
             .no_proxy()
+            // A call that got no answer closes its HTTP/1 connection; over HTTP/2 it would leave the dead one in use.
+            .http1_only()
             .connect_timeout(Duration::from_secs(5))
-            .pool_idle_timeout(Duration::from_secs(90))
+            // Shorter than our servers keep an idle connection, so that none is used while it is being closed.
+            .pool_idle_timeout(Duration::from_secs(10))
             .pool_max_idle_per_host(2)
             .tcp_nodelay(true)
             .user_agent(concat!("cocoasyncer/", env!("CARGO_PKG_VERSION")))
@@ -181,7 +189,7 @@ impl PeerClient {
         deadline: Duration,
     ) -> Result<PeerBeat, PeerError> {
         let body = Zeroizing::new(to_json(&json!({"cocoaSecret": secret.expose(), "beatOnly": true})));
-        let answer = self.ask(base_url, &body, deadline).await?;
+        let answer = self.ask(base_url, secret, &body, deadline).await?;
         let basic = answer.cocoa_basic;
         let own = own_info(&basic, base_url);
         let Some((own, watch_dog)) = own.and_then(|own| own.watch_dog.map(|dog| (own, dog))) else {
@@ -207,15 +215,16 @@ impl PeerClient {
         deadline: Duration,
     ) -> Result<(i32, CocoaBasic), PeerError> {
         let body = Zeroizing::new(to_json(&json!({"cocoaSecret": secret.expose()})));
-        let answer = self.ask(base_url, &body, deadline).await?;
+        let answer = self.ask(base_url, secret, &body, deadline).await?;
         Ok((answer.status_code, answer.cocoa_basic))
     }
 
-    /// Pushes a body of [`crate::wire::render::Push::addressed`]. Wrong secrets and dead peers are errors; a follower's
+    /// Pushes a body that was addressed with this secret ([`crate::wire::render::Push::addressed`]). Wrong secrets and dead peers are errors; a follower's
     /// refusal of what stands in the body is an outcome.
     pub async fn push(
         &self,
         base_url: &str,
+        secret: &Secret,
         body: &[u8],
         deadline: Duration,
     ) -> Result<PushOutcome, PeerError> {
@@ -224,6 +233,7 @@ impl PeerClient {
         let answer = Answer::read(&text).map_err(not_cocoa)?;
         let error = document(&text).ok().and_then(|doc| Field::root(&doc).get("error").text().ok());
         let said = error.filter(|text| !text.is_empty()).unwrap_or(answer.status_string);
+        let said = repeatable(&said, secret);
         match answer.status_code {
             200 => Ok(PushOutcome::Taken),
             401 => Err(PeerError::Secret { peer: shown(base_url) }),
@@ -232,14 +242,23 @@ impl PeerClient {
         }
     }
 
-    async fn ask(&self, base_url: &str, body: &[u8], deadline: Duration) -> Result<Answer, PeerError> {
+    async fn ask(
+        &self,
+        base_url: &str,
+        secret: &Secret,
+        body: &[u8],
+        deadline: Duration,
+    ) -> Result<Answer, PeerError> {
         let text = self.call(base_url, INFO, body, deadline).await?;
         let peer = || shown(base_url);
         let answer = Answer::read(&text).map_err(|source| PeerError::NotCocoa { peer: peer(), source })?;
         match answer.status_code {
             200 | 201 => Ok(answer),
             401 => Err(PeerError::Secret { peer: peer() }),
-            code => Err(PeerError::Outcome { peer: peer(), code, text: answer.status_string }),
+            code => {
+                let text = repeatable(&answer.status_string, secret);
+                Err(PeerError::Outcome { peer: peer(), code, text })
+            }
         }
     }
 
@@ -305,30 +324,6 @@ fn url(base_url: &str, route: &str) -> Result<reqwest::Url, PeerError> {
     let url = reqwest::Url::parse(&format!("{base}{route}")).map_err(|_| bad())?;
     let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
     if plain { Ok(url) } else { Err(bad()) }
-}
-
-/// The entry that is the peer itself: by its code, else by its address, else by its name. Old programs mask codes.
-fn own_info<'a>(basic: &'a CocoaBasic, base_url: &str) -> Option<&'a NodeInfo> {
-    let nodes = &basic.other_cocoa_syncer;
-    let by = |wanted: Option<&str>, of: fn(&NodeInfo) -> &str| {
-        let wanted = wanted?;
-        let mut hits = nodes.iter().filter(|node| of(node) == wanted);
-        // Two of one name are none: the wrong watchdog is worse than no watchdog.
-        hits.next().filter(|_| hits.next().is_none())
-    };
-    let address = |text: &str| unmasked(shown(text).trim_end_matches('/')).map(str::to_owned);
-    by(unmasked(&basic.node_code), |node| &node.node_code)
-        .or_else(|| {
-            by(address(&basic.node_address).as_deref(), |node| node.node_address.trim_end_matches('/'))
-        })
-        .or_else(|| by(unmasked(&basic.node_name), |node| &node.node_name))
-        .or_else(|| by(address(base_url).as_deref(), |node| node.node_address.trim_end_matches('/')))
-        .or_else(|| if nodes.len() == 1 { nodes.first() } else { None })
-}
-
-fn unmasked(text: &str) -> Option<&str> {
-    let masked = text.is_empty() || text.chars().all(|c| c == '*') || text == MASK;
-    if masked { None } else { Some(text) }
 }
 
 #[cfg(test)]

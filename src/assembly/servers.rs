@@ -132,7 +132,7 @@ impl Sockets {
         });
         let reveal_to = settings.reveal_credentials_to.clone();
         let state = state::Settings { reveal_to };
-        let state = ApiState::new(loops.views.clone(), client, registry, http.clone(), state)
+        let state = ApiState::new(loops.views.clone(), client, registry, &http, state)
             .context("register the cluster's metrics")?;
         // Set once: there is one start.
         let _ = shown.set(state.clone());

@@ -135,7 +135,9 @@ fn table<'a>(head: &[&str], rows: impl Iterator<Item = &'a [Text]>, terminal: bo
     } else {
         table.force_no_tty();
     }
-    table.set_header(head.iter().map(|text| Cell::new(text)));
+    if head.iter().any(|text| !text.is_empty()) {
+        table.set_header(head.iter().map(Cell::new));
+    }
     for row in rows {
         table.add_row(row.iter().map(|cell| {
             let colour = match cell.tone {

@@ -53,6 +53,8 @@ struct Step {
 #[derive(Debug, Serialize, PartialEq, Eq)]
 struct Release {
     zone: String,
+    /// A service whose annotation releases it, as arguments of `service release`.
+    service: String,
     digest: String,
 }
 
@@ -81,7 +83,14 @@ fn report(preview: &Preview, lang: Lang) -> Report {
         report.unchanged += plan.unchanged;
         report.steps.extend(plan.changes.iter().map(|change| step(&name, change, lang)));
         report.held.extend(plan.held.iter().map(|held| held_step(&name, held, lang)));
-        report.release.extend(plan.digest.map(|digest| Release { zone: name, digest }));
+        let service = plan.held.iter().find_map(|held| match held {
+            Held::MassChange { change } => {
+                Some(format!("{} -n {}", change.service.name, change.service.namespace))
+            }
+            Held::Foreign { .. } | Held::NobodyLives { .. } | Held::Orphan { .. } => None,
+        });
+        let release = plan.digest.zip(service);
+        report.release.extend(release.map(|(digest, service)| Release { zone: name, service, digest }));
     }
     report.refused = preview
         .refused
@@ -201,8 +210,9 @@ fn write(report: &Report, out: &mut Out, lang: Lang) -> Result<(), CliError> {
         out.table(head, report.held.iter().map(row).collect())?;
     }
     for release in &report.release {
-        let how = lang.pick("release with the annotation", "可用注解放行");
-        out.line(format!("{}: {how} {}={}", release.zone, crate::api::RELEASE_ANNOTATION, release.digest))?;
+        let how = lang.pick("if that is meant", "确认无误可执行");
+        let command = format!("cocoasyncer service release {} --plan {}", release.service, release.digest);
+        out.line(format!("{}: {how}: {command}", release.zone))?;
     }
     for refused in &report.refused {
         let what = lang.pick("refused", "拒绝");

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
 
 use crate::api::service::{AccountRef, ManagedService, ManagedServiceSpec};
 use crate::api::vocab::DeletionPolicy;
+use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION};
 use crate::cli::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::node::FIELD_MANAGER;
@@ -25,6 +27,28 @@ pub enum ServiceCommand {
     /// List managed names
     #[command(visible_alias = "ls")]
     List,
+    /// Release a held mass change, named by the digest that `plan` shows
+    Release {
+        /// The ManagedService's name; any one of the zone will do
+        name: String,
+        /// The digest
+        #[arg(long, value_name = "DIGEST")]
+        plan: String,
+        /// Its namespace
+        #[arg(short, long, default_value = "default")]
+        namespace: String,
+    },
+    /// Take records of somebody else's under a name into our ownership
+    Adopt {
+        /// The ManagedService's name
+        name: String,
+        /// Its namespace
+        #[arg(short, long, default_value = "default")]
+        namespace: String,
+        /// Asks nothing
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Stop managing a name; its records go, unless its deletionPolicy retains them
     Rm {
         /// The ManagedService's name
@@ -77,6 +101,14 @@ pub async fn run(command: ServiceCommand, ctx: &mut Ctx<'_>) -> Result<ExitCode,
     match command {
         ServiceCommand::Add(args) => add(args, ctx).await?,
         ServiceCommand::List => list(ctx).await?,
+        ServiceCommand::Release { name, plan, namespace } => {
+            annotate(&namespace, &name, (RELEASE_ANNOTATION, &plan), ctx).await?;
+        }
+        ServiceCommand::Adopt { name, namespace, yes } => {
+            let question = ctx.lang.pick("Overwrite records that somebody else made?", "覆盖他人创建的记录?");
+            prompt::confirm(question, yes, ctx.lang)?;
+            annotate(&namespace, &name, (ADOPT_ANNOTATION, "true"), ctx).await?;
+        }
         ServiceCommand::Rm { name, namespace, yes } => remove(&namespace, &name, yes, ctx).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -160,6 +192,21 @@ fn parent(full: &DnsName) -> Result<DnsName, FieldError> {
     }
 }
 
+async fn annotate(
+    namespace: &str,
+    name: &str,
+    (key, value): (&str, &str),
+    ctx: &mut Ctx<'_>,
+) -> Result<(), CliError> {
+    let plane = ctx.access.plane().await?;
+    let api: Api<ManagedService> = Api::namespaced(plane.client.clone(), namespace);
+    let what = format!("ManagedService {namespace}/{name}");
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+    plane.answer(&what, api.patch(name, &params, &patch)).await?;
+    ctx.out.note(format!("{what}: {key}={value}"))
+}
+
 async fn remove(namespace: &str, name: &str, yes: bool, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
     let plane = ctx.access.plane().await?;
     let api: Api<ManagedService> = Api::namespaced(plane.client.clone(), namespace);
@@ -175,9 +222,11 @@ async fn remove(namespace: &str, name: &str, yes: bool, ctx: &mut Ctx<'_>) -> Re
     prompt::confirm(&question, yes, ctx.lang)?;
     plane.answer(&what, api.delete(name, &DeleteParams::default())).await?;
     ctx.out.note(match (ctx.lang, stay) {
-        (Lang::En, false) => format!("{what}: its records are being removed"),
+        (Lang::En, false) => {
+            format!("{what}: its records are being removed; `cocoasyncer plan` shows what is left")
+        }
         (Lang::En, true) => format!("{what} removed; its records stay"),
-        (Lang::Zh, false) => format!("{what}:正在删除解析记录"),
+        (Lang::Zh, false) => format!("{what}:正在删除解析记录,可用 `cocoasyncer plan` 查看"),
         (Lang::Zh, true) => format!("{what} 已删除,记录保留"),
     })
 }

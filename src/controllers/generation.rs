@@ -15,7 +15,7 @@ use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::domain::view::ClusterView;
 
 /// The ConfigMap that remembers the cluster's generation.
-pub const CLUSTER_CONFIG_MAP: &str = "cocoasyncer-cluster";
+pub const GENERATION_CONFIG_MAP: &str = "cocoasyncer-generation";
 /// Its key for the generation.
 pub const GENERATION_KEY: &str = "generation";
 
@@ -84,7 +84,7 @@ pub fn digest(view: &ClusterView) -> String {
 
 async fn load(client: &Client) -> Result<Option<Remembered>, kube::Error> {
     let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
-    let call = tokio::time::timeout(CALL_DEADLINE, api.get_opt(CLUSTER_CONFIG_MAP)).await;
+    let call = tokio::time::timeout(CALL_DEADLINE, api.get_opt(GENERATION_CONFIG_MAP)).await;
     let map = call.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())))?;
     let read = |data: BTreeMap<String, String>| {
         Some(Remembered {
@@ -106,13 +106,13 @@ async fn store(client: &Client, remembered: &Remembered) -> Result<(), kube::Err
         ("updatedAt", updated_at.to_string()),
     ];
     let map = ConfigMap {
-        metadata: ObjectMeta { name: Some(CLUSTER_CONFIG_MAP.to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta { name: Some(GENERATION_CONFIG_MAP.to_owned()), ..ObjectMeta::default() },
         data: Some(data.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
         ..ConfigMap::default()
     };
     let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
     let params = PatchParams::apply("cocoasyncer/view").force();
     let patch = Patch::Apply(&map);
-    let call = tokio::time::timeout(CALL_DEADLINE, api.patch(CLUSTER_CONFIG_MAP, &params, &patch)).await;
+    let call = tokio::time::timeout(CALL_DEADLINE, api.patch(GENERATION_CONFIG_MAP, &params, &patch)).await;
     call.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into()))).map(|_| ())
 }

@@ -3,12 +3,12 @@
 //! What vanished from the folder is deleted only where it carries our marks and the whole folder was read twice alike;
 //! an unreadable or empty folder deletes nothing. A folder that did not change makes no request at all.
 
+mod files;
 pub mod import;
 pub mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::Client;
@@ -16,12 +16,13 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::discovery::{ApiCapabilities, ApiResource, Scope, verbs};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::discovery::Discovery;
-use ring::digest::{Context, SHA256};
+use ring::digest::SHA256;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::api::{ORIGIN_LABEL, ORIGIN_MANIFESTS};
+use crate::controllers::manifests::files::{digest, files};
 use crate::controllers::manifests::read::{FILE_ANNOTATION, Folder, Key, Manifest};
 use crate::domain::retry::{Class, retry_in};
 
@@ -31,8 +32,6 @@ pub const FIELD_MANAGER: &str = "cocoasyncer/manifests";
 pub const POLL: Duration = Duration::from_secs(2);
 /// Namespace of namespaced objects that name none.
 const DEFAULT_NAMESPACE: &str = "default";
-/// No manifest is larger; what is, is somebody's mistake.
-const FILE_LIMIT: u64 = 8 << 20;
 /// No single request may take longer.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -63,6 +62,9 @@ pub struct Manifests {
 struct Seen {
     digest: Digest,
     folder: Folder,
+    /// Whether every file could be read.
+    readable: bool,
+    /// Whether the folder says all that it means to say, so that what it doesn't say may go.
     complete: bool,
     pruned: bool,
 }
@@ -83,20 +85,34 @@ enum ApplyError {
     Deadline,
     #[error("apiVersion: can't be read")]
     ApiVersion,
+    #[error("{0}")]
+    Refused(String, Class),
     #[error(transparent)]
-    Kube(#[from] kube::Error),
+    Kube(kube::Error),
 }
 
 impl ApplyError {
     fn class(&self) -> Class {
         match self {
             ApplyError::ApiVersion => Class::User,
-            ApplyError::Kube(kube::Error::Api(status)) if matches!(status.code, 400 | 404 | 422) => {
-                Class::User
-            }
+            ApplyError::Refused(_, class) => *class,
             ApplyError::UnknownKind { .. } | ApplyError::Deadline | ApplyError::Kube(_) => Class::Transient,
         }
     }
+}
+
+/// What a server refused in its own words; but for a Secret, whose content those words may quote.
+fn refused(error: kube::Error, kind: &str) -> ApplyError {
+    let kube::Error::Api(status) = error else {
+        return ApplyError::Kube(error);
+    };
+    let class = if matches!(status.code, 400 | 404 | 422) { Class::User } else { Class::Transient };
+    let fields = status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.field.as_str());
+    let words = match kind {
+        "Secret" => format!("{}: {}", status.reason, fields.collect::<Vec<_>>().join(", ")),
+        _ => status.message.clone(),
+    };
+    ApplyError::Refused(words, class)
 }
 
 impl Manifests {
@@ -145,9 +161,9 @@ impl Manifests {
 
     /// Whether the folder's content is new since the last look.
     async fn look(&mut self) -> bool {
-        let (files, mut complete) = files(&self.folders).await;
+        let (files, readable) = files(&self.folders).await;
         let digest = digest(&files);
-        if self.seen.as_ref().is_some_and(|seen| seen.digest == digest && seen.complete == complete) {
+        if self.seen.as_ref().is_some_and(|seen| seen.digest == digest && seen.readable == readable) {
             return false;
         }
         let folder = read::read(files.iter().map(|(name, text)| (name.as_str(), text.as_str())));
@@ -158,9 +174,9 @@ impl Manifests {
             warn!("the manifests folder holds no object: nothing is applied, and nothing is deleted");
         }
         // A document that can't be read may be the one that a deletion would miss.
-        complete &= folder.refused.is_empty() && !folder.objects.is_empty();
+        let complete = readable && folder.refused.is_empty() && !folder.objects.is_empty();
         let pruned = self.seen.as_ref().is_some_and(|seen| seen.pruned && seen.digest == digest);
-        self.seen = Some(Seen { digest, folder, complete, pruned });
+        self.seen = Some(Seen { digest, folder, readable, complete, pruned });
         true
     }
 
@@ -301,7 +317,7 @@ fn id(object: &DynamicObject) -> String {
 
 async fn discover(client: &Client) -> Result<Discovery, ApplyError> {
     let run = Discovery::new(client.clone()).run();
-    Ok(timeout(REQUEST_DEADLINE, run).await.map_err(|_| ApplyError::Deadline)??)
+    timeout(REQUEST_DEADLINE, run).await.map_err(|_| ApplyError::Deadline)?.map_err(ApplyError::Kube)
 }
 
 /// Kinds that are looked through. A namespace or a definition takes all that is in it along: that a file is gone is not
@@ -341,7 +357,8 @@ async fn apply(client: &Client, discovery: &Discovery, manifest: &Manifest) -> R
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(&manifest.object);
     let request = api.patch(&manifest.key.name, &params, &patch);
-    timeout(REQUEST_DEADLINE, request).await.map_err(|_| ApplyError::Deadline)??;
+    let sent = timeout(REQUEST_DEADLINE, request).await.map_err(|_| ApplyError::Deadline)?;
+    sent.map_err(|error| refused(error, &resource.kind))?;
     debug!(object = %manifest.key, "sent");
     Ok(())
 }
@@ -358,67 +375,8 @@ async fn delete(client: &Client, resource: &ApiResource, object: &DynamicObject)
     match timeout(REQUEST_DEADLINE, api.delete(name, &params)).await.map_err(|_| ApplyError::Deadline)? {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(refused(error, &resource.kind)),
     }
-}
-
-/// All files of all folders in the order of their names, and whether every one could be read.
-async fn files(folders: &[PathBuf]) -> (Vec<(String, String)>, bool) {
-    let mut all = Vec::new();
-    let mut complete = true;
-    for folder in folders {
-        match names(folder).await {
-            Ok(paths) => {
-                for path in paths {
-                    match text(&path).await {
-                        Ok(text) => all.push((path.display().to_string(), text)),
-                        Err(error) => {
-                            warn!(file = %path.display(), error = %error, "can't be read; nothing is deleted meanwhile");
-                            complete = false;
-                        }
-                    }
-                }
-            }
-            Err(error) => {
-                warn!(folder = %folder.display(), error = %error, "can't be read; nothing is deleted meanwhile");
-                complete = false;
-            }
-        }
-    }
-    (all, complete)
-}
-
-async fn names(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut entries = tokio::fs::read_dir(folder).await?;
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next_entry().await? {
-        let path = entry.path();
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let kind = path.extension().and_then(|ext| ext.to_str()).unwrap_or_default();
-        if !hidden && matches!(kind, "yaml" | "yml" | "json") && tokio::fs::metadata(&path).await?.is_file() {
-            names.push(path);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-async fn text(path: &Path) -> io::Result<String> {
-    let length = tokio::fs::metadata(path).await?.len();
-    if FILE_LIMIT < length {
-        let what = format!("has {length} bytes, at most {FILE_LIMIT} are read");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
-    }
-    tokio::fs::read_to_string(path).await
-}
-
-fn digest(files: &[(String, String)]) -> Digest {
-    let mut context = Context::new(&SHA256);
-    for part in files.iter().flat_map(|(name, text)| [name, text]) {
-        context.update(&part.len().to_le_bytes());
-        context.update(part.as_bytes());
-    }
-    context.finish().as_ref().to_vec()
 }
 
 fn object_digest(manifest: &Manifest) -> Digest {

@@ -93,7 +93,7 @@ async fn push(
     loop {
         let view = views.borrow_and_update().clone();
         let body = Push::of(&view, to.audience()).addressed(&to.secret);
-        let outcome = peers.push(&to.address, &body, DEADLINE).await;
+        let outcome = peers.push(&to.address, &to.secret, &body, DEADLINE).await;
         metrics.peer_called("push", outcome.as_ref().map(|_| ()).map_err(PeerError::class));
         let trouble = match outcome {
             Ok(PushOutcome::Taken) => None,

@@ -49,7 +49,7 @@ pub fn answer(engine: &Engine, target: &Target, headers: &HeaderMap) -> Result<R
             value
         }
         Target::Resources { group, version } => resources(&served, group, version)?,
-        Target::OpenApiIndex => openapi_index(&served),
+        Target::OpenApiIndex => Value::clone(&engine.cached_index(openapi_index)),
         Target::OpenApi { group, version } => openapi_document(&served, group, version)?,
         // kubectl and client-go fall back to v3, or go without.
         Target::OpenApiV2 | Target::Unknown | Target::Resource(_) => return Err(Refusal::no_such_path()),

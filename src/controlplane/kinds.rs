@@ -70,11 +70,6 @@ fn secret(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
 
 fn config_map(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    for (key, value) in new["data"].as_object().into_iter().flatten() {
-        if !value.is_string() {
-            causes.push(not_text(&format!("data.{key}")));
-        }
-    }
     causes.extend(keys("data", &new["data"]));
     causes.extend(keys("binaryData", &new["binaryData"]));
     causes.extend(base64_map("binaryData", &new["binaryData"]));
@@ -92,10 +87,8 @@ fn namespace(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
         new["spec"] = json!({"finalizers": ["kubernetes"]});
         new["status"] = json!({"phase": "Active"});
     } else if let Some(old) = old {
-        // Only /finalize changes them, and it runs before this with the new list in place.
-        if !new["spec"].is_object() {
-            new["spec"] = old["spec"].clone();
-        }
+        // Only /finalize changes them, and it does not come through here.
+        new["spec"] = old["spec"].clone();
     }
     Vec::new()
 }

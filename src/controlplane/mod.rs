@@ -6,9 +6,8 @@
 //! for the built-in kinds in `registry/builtin.rs`.
 //!
 //! Not served: anything that acts on the built-in kinds (no pod runs, no service gets an address), admission
-//! webhooks and policies (stored, not asked), conversion webhooks, aggregation, exec, logs, proxy, protobuf answers (protobuf
-//! bodies are understood), users
-//! other than the one token's.
+//! webhooks and policies (stored, not asked), conversion webhooks, aggregation, exec, logs, proxy, answers in protobuf
+//! (bodies in it are understood), users other than the one token's.
 //!
 //! It is self-contained: nothing here names our own kinds, and nothing outside names the store.
 
@@ -25,6 +24,7 @@ mod select;
 mod store;
 mod events;
 mod object;
+mod cells;
 mod table;
 mod registry;
 mod kinds;

@@ -32,7 +32,7 @@ pub struct AdminState {
 /// All routes of the operations port. It asks for no token: it belongs on loopback or an inner network.
 pub fn router(state: AdminState) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok" }).head(|| async {}))
+        .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/log-level", get(log_level).put(set_log_level))
@@ -55,7 +55,7 @@ async fn metrics(State(state): State<AdminState>) -> Response {
 pub(super) async fn api_metrics(State(state): State<Arc<ApiState>>) -> Response {
     let since = Instant::now();
     let response = prometheus_text(state.metrics_text());
-    state.answered("/metrics", "200", since);
+    state.routes().metrics.answered("200", since.elapsed());
     response
 }
 

@@ -27,7 +27,7 @@ pub async fn badge(State(state): State<Arc<ApiState>>) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
-    state.answered("/v1/badge", "200", since);
+    state.routes().badge.answered("200", since.elapsed());
     response
 }
 

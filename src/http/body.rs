@@ -1,5 +1,7 @@
 //! Bodies in and out: bounded reading, and answers as JSON bytes.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
@@ -12,6 +14,9 @@ use crate::wire::render::to_json;
 
 /// Most octets of a request's body.
 pub(super) const MAX_BODY: usize = 1 << 20;
+
+/// Longest that a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a body was not read, as the answer to it.
 pub(super) struct Refusal {
@@ -36,7 +41,12 @@ pub(super) async fn read(request: Request) -> Result<Bytes, Refusal> {
     if told.is_some_and(|told| (MAX_BODY as u64) < told) {
         return Err(Refusal::too_long());
     }
-    match Limited::new(request.into_body(), MAX_BODY).collect().await {
+    let reading = Limited::new(request.into_body(), MAX_BODY).collect();
+    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, reading).await else {
+        let why = format!("body: took longer than {} s", BODY_TIMEOUT.as_secs());
+        return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, why));
+    };
+    match read {
         Ok(body) => Ok(body.to_bytes()),
         Err(err) if err.is::<LengthLimitError>() => Err(Refusal::too_long()),
         Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "body: ended too early")),

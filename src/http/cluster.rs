@@ -24,9 +24,6 @@ use crate::wire::cluster::{Answer, CocoaBasic, Envelope, Outcome, Request};
 use crate::wire::read::ReadError;
 use crate::wire::render::Scope;
 
-const INFO: &str = "/v1/getClusterInfo";
-const UPDATE: &str = "/v1/updateClusterInfo";
-
 /// An answer, with its outcome's number for the metrics.
 struct Told(StatusCode, &'static str, Bytes);
 
@@ -35,7 +32,8 @@ impl From<Refusal> for Told {
         let code = match refusal.status {
             StatusCode::BAD_REQUEST => "400",
             StatusCode::PAYLOAD_TOO_LARGE => "413",
-            _ => "503",
+            StatusCode::SERVICE_UNAVAILABLE => "503",
+            _ => "other",
         };
         Told(refusal.status, code, envelope(&other(refusal.status, refusal.why)))
     }
@@ -56,17 +54,17 @@ pub async fn get_cluster_info(State(state): State<Arc<ApiState>>, request: HttpR
     let since = Instant::now();
     let caller = request.extensions().get::<Caller>().map(|caller| caller.0.ip());
     let Told(status, code, bytes) = info(&state, caller, request).await.unwrap_or_else(Told::from);
-    state.answered(INFO, code, since);
+    state.routes().info.answered(code, since.elapsed());
     json(status, bytes)
 }
 
 async fn info(state: &ApiState, caller: Option<IpAddr>, request: HttpRequest) -> Result<Told, Refusal> {
-    let request = call(&body::read(request).await?)?;
+    let (secret, beat_only) = Request::read_plain(&body::read(request).await?).map_err(no_json)?;
     let snapshot = state.snapshot();
-    if !snapshot.admits(&request.secret) {
+    if !snapshot.admits(&secret) {
         return Ok(Told(StatusCode::OK, "401", state.unauthorized.clone()));
     }
-    let scope = if request.beat_only { Scope::BeatOnly } else { Scope::Full };
+    let scope = if beat_only { Scope::BeatOnly } else { Scope::Full };
     let (code, bytes) = snapshot.info(state.reveal(caller), scope);
     Ok(Told(StatusCode::OK, code, bytes))
 }
@@ -86,7 +84,7 @@ async fn info(state: &ApiState, caller: Option<IpAddr>, request: HttpRequest) ->
 pub async fn update_cluster_info(State(state): State<Arc<ApiState>>, request: HttpRequest) -> Response {
     let since = Instant::now();
     let Told(status, code, bytes) = update(&state, request).await.unwrap_or_else(Told::from);
-    state.answered(UPDATE, code, since);
+    state.routes().update.answered(code, since.elapsed());
     json(status, bytes)
 }
 
@@ -96,7 +94,7 @@ async fn update(state: &Arc<ApiState>, request: HttpRequest) -> Result<Told, Ref
     if snapshot.leads() {
         return Ok(Told(StatusCode::OK, "405", state.not_allowed.clone()));
     }
-    let request = call(&body::read(request).await?)?;
+    let request = Request::read(&body::read(request).await?).map_err(no_json)?;
     if !snapshot.admits(&request.secret) {
         return Ok(Told(StatusCode::OK, "401", envelope(&Envelope::of(Outcome::Unauthorized))));
     }
@@ -135,6 +133,6 @@ fn refused(why: &str) -> Told {
     Told(StatusCode::OK, "405", envelope(&Envelope::of(Outcome::NotAllowed).because(why)))
 }
 
-fn call(body: &[u8]) -> Result<Request, Refusal> {
-    Request::read(body).map_err(|err: ReadError| Refusal::new(StatusCode::BAD_REQUEST, err.to_string()))
+fn no_json(err: ReadError) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, err.to_string())
 }

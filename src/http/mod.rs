@@ -12,7 +12,6 @@ pub mod server;
 pub mod snapshot;
 pub mod state;
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,16 +20,11 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use http::StatusCode;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::wire::cluster::{Envelope, Outcome};
 
 use body::{envelope, json, other};
 use state::ApiState;
-
-/// Longest a request may take, its body included.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All routes of the API port.
 pub fn router(state: Arc<ApiState>) -> Router {
@@ -48,27 +42,18 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/metrics", get(admin::api_metrics))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-        .layer(CatchPanicLayer::custom(panicked))
         .with_state(state)
 }
 
 async fn not_found(State(state): State<Arc<ApiState>>) -> Response {
-    state.count("other", "404");
+    state.routes().other.answered("404", Duration::ZERO);
     json(StatusCode::NOT_FOUND, envelope(&other(StatusCode::NOT_FOUND, "no such route")))
 }
 
 async fn method_not_allowed(State(state): State<Arc<ApiState>>) -> Response {
-    state.count("other", "405");
+    state.routes().other.answered("405", Duration::ZERO);
     let answer = Envelope::of(Outcome::NotAllowed).because("method: is not one of this route's");
     json(StatusCode::METHOD_NOT_ALLOWED, envelope(&answer))
-}
-
-/// A panic is one request's end, not the server's. What it said stays in the log: it might quote anything.
-fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    tracing::error!("a request's handler panicked");
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    json(status, envelope(&other(status, "this is a fault of ours; the log has more")))
 }
 
 #[cfg(test)]

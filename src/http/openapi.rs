@@ -77,7 +77,7 @@ impl Published {
 pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
     let since = Instant::now();
     let response = html(state.published.page.clone(), Language::English);
-    state.answered("/v1/swagger", "200", since);
+    state.routes().swagger.answered("200", since.elapsed());
     response
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
 pub(super) async fn document(State(state): State<Arc<ApiState>>) -> Response {
     let since = Instant::now();
     let response = json(StatusCode::OK, state.published.document.clone());
-    state.answered("/v1/swagger", "200", since);
+    state.routes().swagger.answered("200", since.elapsed());
     response
 }
 

@@ -40,7 +40,7 @@ pub async fn home(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Res
     let since = Instant::now();
     let language = Language::of(headers.get(ACCEPT_LANGUAGE));
     let response = html(state.snapshot().home(language), language);
-    state.answered("/", "200", since);
+    state.routes().home.answered("200", since.elapsed());
     response
 }
 
@@ -52,7 +52,7 @@ pub async fn status(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> R
     let since = Instant::now();
     let language = Language::of(headers.get(ACCEPT_LANGUAGE));
     let response = html(state.snapshot().status(language), language);
-    state.answered("/v1/status", "200", since);
+    state.routes().status.answered("200", since.elapsed());
     response
 }
 

@@ -2,6 +2,7 @@
 //! first, so that a refusal changes nothing, and then writes: Secrets, nodes, services, removals.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::ByteString;
@@ -17,14 +18,15 @@ use crate::api::service::ManagedService;
 use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, PROVIDER_LABEL, SYSTEM_NAMESPACE};
 use crate::domain::names::FieldError;
 use crate::wire::cluster::CocoaBasic;
-use crate::wire::import::{Deletion, Existing, Plan, Taken, plan};
+use crate::wire::import::{Deletion, Existing, FIELD_MANAGER, Plan, Taken, plan};
 
-/// Field manager of everything that a push writes.
-pub const FIELD_MANAGER: &str = "cocoasyncer/leader-push";
 /// ConfigMap in `cocoasyncer-system` that remembers which push was taken last.
 pub const TAKEN_CONFIG_MAP: &str = "cocoasyncer-cluster";
 /// Writes under way at a time; the store commits those that come together in one go.
 const CONCURRENCY: usize = 16;
+
+/// Longest that one push may take.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why a push was not taken, or not wholly.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,9 @@ pub enum PushError {
         /// The API server's words.
         message: String,
     },
+    /// The API server took too long.
+    #[error("the push was not written within {} s", DEADLINE.as_secs())]
+    Deadline,
     /// Reading or writing failed.
     #[error("{step} {object}")]
     Api {
@@ -78,6 +83,14 @@ impl Pushes {
     /// Takes a push on the node whose object is `me`, and says how many objects changed.
     pub async fn take(&self, push: &CocoaBasic, me: &str) -> Result<usize, PushError> {
         let _turn = self.turn.lock().await;
+        // The client may retry for long; the leader pushes again anyway.
+        match tokio::time::timeout(DEADLINE, self.taking(push, me)).await {
+            Ok(done) => done,
+            Err(_) => Err(PushError::Deadline),
+        }
+    }
+
+    async fn taking(&self, push: &CocoaBasic, me: &str) -> Result<usize, PushError> {
         let (nodes, services, secrets, taken) = tokio::try_join!(
             self.list::<CocoaNode>("list CocoaNodes", None),
             self.list::<ManagedService>("list ManagedServices", None),

@@ -4,11 +4,15 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
+use futures::FutureExt;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -18,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
+use crate::http::body::{envelope, json, other};
 use crate::telemetry::metrics::http::HttpMetrics;
 
 /// Bounds of one listener.
@@ -125,9 +130,12 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Caller(caller));
-        let router = router.clone();
+        // By hand and not as a layer: a layer would box every answer's body once more.
+        let answer = AssertUnwindSafe(router.clone().oneshot(request.map(Body::new))).catch_unwind();
         async move {
-            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|e| match e {}))
+            Ok::<_, Infallible>(
+                answer.await.map_or_else(|_| panicked(), |answer| answer.unwrap_or_else(|e| match e {})),
+            )
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
@@ -136,4 +144,11 @@ async fn connection(
     if let Err(err) = watcher.watch(serving).await {
         tracing::debug!(%err, %caller, "connection ended early");
     }
+}
+
+/// A panic is one request's end, not the server's. What it said stays in the log: it might quote anything.
+fn panicked() -> Response {
+    tracing::error!("a request's handler panicked");
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    json(status, envelope(&other(status, "this is a fault of ours; the log has more")))
 }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
@@ -16,7 +15,7 @@ use crate::http::openapi::Published;
 use crate::http::push::Pushes;
 use crate::http::snapshot::Snapshot;
 use crate::telemetry::metrics::cluster::ClusterMetrics;
-use crate::telemetry::metrics::http::HttpMetrics;
+use crate::telemetry::metrics::http::{HttpMetrics, RouteMetrics};
 use crate::wire::cluster::{Envelope, Outcome};
 use crate::wire::render::Reveal;
 
@@ -35,7 +34,7 @@ pub struct ApiState {
     settings: Settings,
     registry: Registry,
     cluster: ClusterMetrics,
-    http: HttpMetrics,
+    routes: Routes,
     /// Carries pushes out.
     pub(super) pushes: Pushes,
     /// The API's description and its page.
@@ -53,7 +52,7 @@ impl ApiState {
         views: watch::Receiver<Arc<ClusterView>>,
         client: kube::Client,
         registry: Registry,
-        http: HttpMetrics,
+        http: &HttpMetrics,
         settings: Settings,
     ) -> Result<Arc<Self>, prometheus::Error> {
         let cluster = ClusterMetrics::default();
@@ -65,7 +64,7 @@ impl ApiState {
             settings,
             registry,
             cluster,
-            http,
+            routes: Routes::of(http),
             pushes: Pushes::new(client),
             published: Published::new(),
             unauthorized: envelope(&Envelope::of(Outcome::Unauthorized).with_nothing()),
@@ -98,13 +97,35 @@ impl ApiState {
         self.cluster.text(&self.registry, self.snapshot().view())
     }
 
-    /// Counts an answer that took no time worth telling.
-    pub(super) fn count(&self, route: &'static str, code: &'static str) {
-        self.http.answered(route, code, Duration::ZERO);
+    /// Figures of each route.
+    pub(super) fn routes(&self) -> &Routes {
+        &self.routes
     }
+}
 
-    /// Counts an answer.
-    pub(super) fn answered(&self, route: &'static str, code: &'static str, since: Instant) {
-        self.http.answered(route, code, since.elapsed());
+/// Figures of each route.
+pub(super) struct Routes {
+    pub home: RouteMetrics,
+    pub status: RouteMetrics,
+    pub badge: RouteMetrics,
+    pub info: RouteMetrics,
+    pub update: RouteMetrics,
+    pub swagger: RouteMetrics,
+    pub metrics: RouteMetrics,
+    pub other: RouteMetrics,
+}
+
+impl Routes {
+    fn of(http: &HttpMetrics) -> Self {
+        Self {
+            home: http.route("/"),
+            status: http.route("/v1/status"),
+            badge: http.route("/v1/badge"),
+            info: http.route("/v1/getClusterInfo"),
+            update: http.route("/v1/updateClusterInfo"),
+            swagger: http.route("/v1/swagger"),
+            metrics: http.route("/metrics"),
+            other: http.route("other"),
+        }
     }
 }

@@ -102,13 +102,15 @@ async fn failures_say_who_can_mend_them_and_never_the_secret() {
 async fn a_push_ends_in_an_outcome_or_an_error() {
     let push = async |status: u16, body: Value| {
         let base = answering(UPDATE, status, body).await;
-        client().push(&base, b"{}", WAIT).await
+        client().push(&base, &secret(), b"{}", WAIT).await
     };
     let json = |code: i32| serde_json::json!({"statusCode": code, "statusString": "Words"});
     assert_eq!(push(200, json(200)).await.unwrap(), PushOutcome::Taken);
     assert_eq!(push(200, json(405)).await.unwrap(), PushOutcome::Refused("Words".into()));
     let named = serde_json::json!({"statusCode": 405, "error": "cocoaBasic.x: wrong"});
     assert_eq!(push(200, named).await.unwrap(), PushOutcome::Refused("cocoaBasic.x: wrong".into()));
+    let echo = serde_json::json!({"statusCode": 405, "error": "you said\n canary-secret"});
+    assert_eq!(push(200, echo).await.unwrap(), PushOutcome::Refused("you said ***".into()), "a hostile peer");
     assert_eq!(push(200, json(401)).await.unwrap_err().class(), Class::User);
     assert!(push(413, json(413)).await.unwrap_err().to_string().contains("413"));
     assert_eq!(push(503, json(503)).await.unwrap_err().class(), Class::Transient);

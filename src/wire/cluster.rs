@@ -8,7 +8,7 @@ mod reading;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -284,6 +284,15 @@ pub struct PlatformExtension {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+/// What a request begins with, read without taking the rest of it apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Glance {
+    cocoa_secret: String,
+    #[serde(default)]
+    beat_only: bool,
 }
 
 /// A request to either route.

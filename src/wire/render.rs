@@ -254,3 +254,6 @@ fn shown(secret: Option<&Secret>, reveal: Reveal) -> Secret {
 fn to_value(spec: &impl serde::Serialize) -> Value {
     serde_json::to_value(spec).expect("a spec is plain data")
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,5 +6,6 @@
 mod support;
 mod tidy;
 mod fresh;
+mod manifests;
 mod process;
 mod scenarios;

@@ -50,10 +50,11 @@ fn short(net: IpNet) -> IpNet {
 /// A documentation network that no row covers; none where all are: then the asker's own address must do.
 fn uncovered(table: &LineTable) -> Option<IpNet> {
     let unused = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/24", "240.0.0.0/24"];
-    let nets = unused.into_iter().filter_map(|text| text.parse::<IpNet>().ok());
-    nets.into_iter().find(|net| {
-        let matched = table.line_of_subnet(net.addr(), net.prefix_len());
-        matched.line.is_none() || matched.line == Some(Line::Default)
+    let mut nets = unused.into_iter().filter_map(|text| text.parse::<IpNet>().ok());
+    nets.find(|net| {
+        // Neither the whole network nor its first address may be on a line: a server may judge by either.
+        let matched = [table.line_of_subnet(net.addr(), net.prefix_len()), table.line_of(net.addr())];
+        matched.iter().all(|matched| matches!(matched.line, None | Some(Line::Default)))
     })
 }
 

@@ -67,14 +67,11 @@ impl Engine {
         let wanted = |stored: &Stored| {
             request.selector.is_empty() || request.selector.matches(&resource.present(stored))
         };
-        let mut rows = self.rows(&prefix, after.as_deref(), at, &request.selector, limit)?;
+        let mut rows = self.rows(&prefix, after.as_deref(), at, &wanted, limit)?;
         let mut items = Vec::new();
         let mut last = None;
         let mut more = false;
         for (key, stored) in rows.items.drain(..) {
-            if !wanted(&stored) {
-                continue;
-            }
             if limit <= items.len() {
                 more = true;
                 break;
@@ -97,34 +94,43 @@ impl Engine {
         prefix: &str,
         after: Option<&str>,
         at: At,
-        selector: &Selector,
+        wanted: &dyn Fn(&Stored) -> bool,
         limit: usize,
     ) -> Result<Listed, Refusal> {
-        // One more than asked for tells whether another page follows; a selector may drop any number.
-        let reach = if selector.is_empty() { limit.saturating_add(1) } else { usize::MAX };
+        // One more than asked for tells whether another page follows.
+        let reach = limit.saturating_add(1);
         let listed = match at {
-            At::Now => self.store.list(prefix, after, reach),
-            At::NotOlderThan(revision) => self.store.list(prefix, after, reach).and_then(|listed| {
-                if listed.revision < revision {
-                    return Err(ReadError::Future { asked: revision, current: listed.revision });
-                }
-                Ok(listed)
-            }),
+            At::Now => self.store.list_where(prefix, after, reach, wanted),
+            At::NotOlderThan(revision) => {
+                self.store.list_where(prefix, after, reach, wanted).and_then(|listed| {
+                    if listed.revision < revision {
+                        return Err(ReadError::Future { asked: revision, current: listed.revision });
+                    }
+                    Ok(listed)
+                })
+            }
             At::Exactly(revision) => {
-                let now = self.store.list(prefix, after, reach).map_err(read_refusal)?;
+                let now = self.store.list_where(prefix, after, reach, wanted).map_err(read_refusal)?;
                 if now.revision == revision {
                     return Ok(now);
                 }
-                self.store.list_at(prefix, after, revision)
+                let mut then =
+                    self.store.list_at(prefix, after, revision).map_err(|error| aged(error, after))?;
+                then.items.retain(|(_, stored)| wanted(stored));
+                return Ok(then);
             }
         };
-        listed.map_err(|error| match (error, after) {
-            (ReadError::Compacted(_), Some(_)) => Refusal::expired(
-                "The provided continue parameter is too old to display a consistent list result. You must start a \
-                 new list without the continue parameter",
-            ),
-            (error, _) => read_refusal(error),
-        })
+        listed.map_err(|error| aged(error, after))
+    }
+}
+
+fn aged(error: ReadError, after: Option<&str>) -> Refusal {
+    match (error, after) {
+        (ReadError::Compacted(_), Some(_)) => Refusal::expired(
+            "The provided continue parameter is too old to display a consistent list result. You must start a new \
+             list without the continue parameter",
+        ),
+        (error, _) => read_refusal(error),
     }
 }
 

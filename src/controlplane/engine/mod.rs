@@ -2,11 +2,12 @@
 //! write is decided on one version of the object and happens only if that version still stands; if it does not, it
 //! is decided again, so a patch without a version never fails because others write too.
 
+pub mod checks;
 pub mod delete;
 pub mod list;
 pub mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     object::{Part, Rules},
-    registry::{Registry, Resource},
+    registry::{Registry, Resource, Served},
     status::{Refusal, Subject},
     store::{CommitError, ReadError, Store, codec::Stored},
 };
@@ -72,6 +73,7 @@ pub struct Engine {
     /// Ends every watch and background task.
     pub stop: CancellationToken,
     random: SystemRandom,
+    index: Mutex<Option<(u64, Arc<Value>)>>,
 }
 
 impl Engine {
@@ -82,6 +84,7 @@ impl Engine {
             registry: Registry::new(),
             stop: CancellationToken::new(),
             random: SystemRandom::new(),
+            index: Mutex::new(None),
         };
         let definitions = engine.definitions();
         for (_, stored) in engine.store.list(&definitions.prefix(None), None, usize::MAX)?.items {
@@ -127,6 +130,20 @@ impl Engine {
         let mut bytes = [0; N];
         self.random.fill(&mut bytes).expect("the operating system gives random bytes");
         bytes
+    }
+
+    /// A document that depends on what is served alone, made again only when that changes.
+    pub fn cached_index(&self, make: impl FnOnce(&Served) -> Value) -> Arc<Value> {
+        let served = self.registry.served();
+        let mut kept = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.as_ref() {
+            Some((edition, index)) if *edition == served.edition => index.clone(),
+            _ => {
+                let index = Arc::new(make(&served));
+                *kept = Some((served.edition, index.clone()));
+                index
+            }
+        }
     }
 
     /// The resource of definitions.

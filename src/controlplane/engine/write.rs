@@ -2,15 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Done, Engine, Validation, commit_refusal, now_text};
+use super::{
+    Call, Done, Engine,
+    checks::{
+        apply_refusal, check_kind, check_name, face, judge, patch_refusal, preconditions, prune, track,
+    },
+    commit_refusal, now_text,
+};
 use crate::controlplane::{
     cause::Cause,
-    fields::{self, ApplyError, Writer},
+    fields::{self, Writer},
     gc::index,
-    kinds, names,
+    kinds,
     object::{self, Part},
-    patch::{self, PatchError},
-    registry::{Origin, crd},
+    patch,
+    registry::{Origin, crd, faults},
     status::Refusal,
     store::{CommitError, Expect, Next, Write},
 };
@@ -178,7 +184,14 @@ impl Engine {
                     .map_err(|error| apply_refusal(call, error))
             };
             let outcome = match self.find(&call.resource, call.namespace.as_deref(), &call.name)? {
-                Some(_) => self.modify(call, false, |live| merge(Some(live))).await,
+                Some(_) => {
+                    let decided = self.modify(call, false, |live| {
+                        // Merging keeps the live version and uid, so what the client sent is judged before.
+                        preconditions(call, live, &body)?;
+                        merge(Some(live))
+                    });
+                    decided.await
+                }
                 None if call.part != Part::Main => return Err(Refusal::not_found(call.subject())),
                 None if body["metadata"]["uid"].is_string() => {
                     let why =
@@ -258,10 +271,13 @@ impl Engine {
     }
 
     fn prepare(&self, call: &Call, old: Option<&Value>, new: &mut Value, now: &str) -> Vec<Cause> {
-        let mut causes = kinds::prepare(&call.resource, old, new);
+        let mut causes = match call.part {
+            Part::Finalize => Vec::new(),
+            Part::Main | Part::Status => kinds::prepare(&call.resource, old, new),
+        };
         if call.resource.is("apiextensions.k8s.io", "customresourcedefinitions") && call.part == Part::Main {
-            crd::complete(new);
-            causes.extend(crd::faults(new, old));
+            faults::complete(new);
+            causes.extend(faults::faults(new, old));
             if causes.is_empty() {
                 crd::set_status(new, &self.registry.served(), now);
             }
@@ -317,152 +333,4 @@ impl Engine {
 /// Writes the version of the commit into the answer.
 pub(super) fn set_version(object: &mut Value, revision: u64) {
     object::metadata_mut(object).insert("resourceVersion".to_owned(), json!(revision.to_string()));
-}
-
-/// The body must be what the path says it is.
-fn check_kind(call: &Call, body: &mut Value) -> Result<(), Refusal> {
-    let resource = &call.resource;
-    if !body.is_object() {
-        return Err(Refusal::bad_request("the body must be a JSON object"));
-    }
-    for (field, expected) in [("apiVersion", resource.api_version()), ("kind", resource.kind.clone())] {
-        match body[field].as_str().unwrap_or_default() {
-            "" if resource.origin == Origin::Custom => {
-                return Err(Refusal::bad_request(format!("Object '{field}' is missing in the body")));
-            }
-            "" => body[field] = json!(expected),
-            found if found == expected => {}
-            found => {
-                return Err(Refusal::bad_request(format!(
-                    "the {field} in the data ({found}) does not match the expected {field} ({expected})"
-                )));
-            }
-        }
-    }
-    let sent = body["metadata"]["namespace"].as_str().unwrap_or_default();
-    if !sent.is_empty() && Some(sent) != call.namespace.as_deref() {
-        return Err(Refusal::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    Ok(())
-}
-
-fn check_name(call: &Call, body: &Value) -> Result<(), Refusal> {
-    match body["metadata"]["name"].as_str().unwrap_or_default() {
-        "" => Err(Refusal::bad_request("name must be provided: metadata.name is missing")),
-        name if name == call.name => Ok(()),
-        name => Err(Refusal::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            call.name
-        ))),
-    }
-}
-
-/// The version and uid that a client decided on.
-fn preconditions(call: &Call, old: &Value, new: &Value) -> Result<(), Refusal> {
-    let (before, sent) = (&old["metadata"], &new["metadata"]);
-    let differs = |field: &str| {
-        sent[field].as_str().is_some_and(|value| !value.is_empty() && Some(value) != before[field].as_str())
-    };
-    if differs("uid") {
-        let why = format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-            sent["uid"], before["uid"]
-        );
-        return Err(Refusal::conflict(call.subject(), &why.replace('"', "")));
-    }
-    if differs("resourceVersion") {
-        return Err(Refusal::conflict(
-            call.subject(),
-            "the object has been modified; please apply your changes to the latest version and try again",
-        ));
-    }
-    Ok(())
-}
-
-/// Drops what the schema does not know, and says so or refuses.
-fn prune(call: &Call, object: &mut Value) -> Result<Vec<String>, Refusal> {
-    let unknown = call.resource.info().prune(object);
-    let texts = unknown.iter().map(|path| format!("unknown field \"{}\"", path.trim_start_matches('.')));
-    match call.validation {
-        Validation::Ignore => Ok(Vec::new()),
-        Validation::Warn => Ok(texts.collect()),
-        Validation::Strict if unknown.is_empty() => Ok(Vec::new()),
-        Validation::Strict => {
-            let all = texts.collect::<Vec<_>>().join(", ");
-            let (kind, version) = (&call.resource.kind, &call.resource.version);
-            Err(Refusal::bad_request(format!(
-                "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {all}"
-            )))
-        }
-    }
-}
-
-/// Leaves of an applied configuration what this face writes.
-fn face(call: &Call, body: &mut Value) {
-    let Some(map) = body.as_object_mut() else { return };
-    match call.part {
-        Part::Main => {
-            if call.resource.status {
-                map.remove("status");
-            }
-        }
-        Part::Status => {
-            map.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
-            object::metadata_mut(body).retain(|field, _| {
-                matches!(field.as_str(), "name" | "namespace" | "uid" | "resourceVersion")
-            });
-        }
-        Part::Finalize => {}
-    }
-}
-
-fn track(call: &Call, old: Option<&Value>, new: &mut Value, now: &str) {
-    let api_version = call.resource.api_version();
-    let writer =
-        Writer { manager: &call.manager, api_version: &api_version, subresource: call.subresource(), now };
-    fields::track_update(call.resource.info(), old, new, &writer);
-}
-
-fn judge(call: &Call, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let mut causes = match call.part {
-        Part::Main => names::metadata(call.resource.name_rule, &new["metadata"]),
-        _ => Vec::new(),
-    };
-    causes.extend(call.resource.info().validate(new, old));
-    causes
-}
-
-fn patch_refusal(call: &Call, error: PatchError) -> Refusal {
-    match error {
-        PatchError::Invalid(why) => Refusal::bad_request(why),
-        PatchError::TestFailed(why) => {
-            let message = format!("the server rejected our request due to an error in our request: {why}");
-            Refusal { subject: Box::new(call.subject()), ..Refusal::new(422, "Invalid", message) }
-        }
-    }
-}
-
-fn apply_refusal(call: &Call, error: ApplyError) -> Refusal {
-    let conflicts = match error {
-        ApplyError::Invalid(why) => return Refusal::bad_request(why),
-        ApplyError::Conflicts(conflicts) => conflicts,
-    };
-    let causes: Vec<Cause> = conflicts
-        .iter()
-        .map(|conflict| Cause {
-            field: conflict.field.clone(),
-            reason: "FieldManagerConflict",
-            message: format!("conflict with \"{}\" using {}", conflict.manager, call.resource.api_version()),
-        })
-        .collect();
-    let count = conflicts.len();
-    let list = conflicts.iter().map(|one| format!("conflict with \"{}\": {}", one.manager, one.field));
-    let message = format!(
-        "Apply failed with {count} conflict{}: {}",
-        if count == 1 { "" } else { "s" },
-        list.collect::<Vec<_>>().join("\n")
-    );
-    Refusal { causes, ..Refusal::new(409, "Conflict", message) }
 }

@@ -219,7 +219,8 @@ impl Collector {
         Ok(if waiting { Owner::Waiting } else { Owner::Solid })
     }
 
-    fn call(&self, key: &str) -> Option<(Call, Value)> {
+    /// The object at `key`, and how to write it.
+    pub(super) fn call(&self, key: &str) -> Option<(Call, Value)> {
         let (stored, namespace, name) = self.at(key)?;
         let resource = self.engine.registry.served().of_key(key)?;
         let namespace = resource.namespaced.then_some(namespace);

@@ -3,9 +3,12 @@
 //! engine, so every deletion it makes is an ordinary one that watchers see.
 
 mod collect;
+mod expire;
 pub mod index;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
 
 use super::{
     engine::Engine,
@@ -17,6 +20,8 @@ use index::{Due, Facts, Index, interesting};
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the recent past is trimmed, which frees its memory in quiet times.
 const TRIM: Duration = Duration::from_secs(30);
+/// How often old events are looked for.
+const EXPIRE: Duration = Duration::from_secs(600);
 
 /// The collector.
 pub struct Collector {
@@ -38,6 +43,7 @@ impl Collector {
         let mut wake = self.engine.store.subscribe();
         self.look_at_everything();
         let mut trim = tokio::time::interval(TRIM);
+        let mut expire = tokio::time::interval(EXPIRE);
         loop {
             self.follow();
             let again = self.work().await;
@@ -51,6 +57,7 @@ impl Collector {
                 () = stop.cancelled() => return,
                 changed = wake.changed() => if changed.is_err() { return },
                 _ = trim.tick() => self.engine.store.trim(),
+                _ = expire.tick() => self.expire_events(Timestamp::now()).await,
                 () = tokio::time::sleep(RETRY), if !self.due.is_empty() => {}
             }
         }

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::PatchError;
-use crate::controlplane::schema::node::{MAX_NESTING, deeper_than};
+use super::{MAX_DEPTH, PatchError};
+use crate::controlplane::schema::node::deeper_than;
 
 /// As on the real server.
 const MOST_OPERATIONS: usize = 10_000;
@@ -82,7 +82,7 @@ fn parse(pointer: &str) -> Result<Vec<String>, PatchError> {
     };
     let tokens: Vec<String> =
         rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
-    match MAX_NESTING < tokens.len() {
+    match MAX_DEPTH < tokens.len() {
         true => Err(invalid("the path is too deep")),
         false => Ok(tokens),
     }
@@ -153,7 +153,7 @@ fn digits(token: &str) -> Option<usize> {
 }
 
 fn bounded(tokens: &[String], value: &Value) -> Result<(), PatchError> {
-    match deeper_than(value, MAX_NESTING.saturating_sub(tokens.len())) {
+    match deeper_than(value, MAX_DEPTH.saturating_sub(tokens.len())) {
         true => Err(invalid("the result would be nested too deeply")),
         false => Ok(()),
     }

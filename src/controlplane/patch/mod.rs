@@ -12,6 +12,9 @@ use thiserror::Error;
 
 use super::schema::TypeInfo;
 
+/// Depth that no patched document may exceed: a reader that recurses must survive it.
+const MAX_DEPTH: usize = 200;
+
 /// Why a patch was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PatchError {

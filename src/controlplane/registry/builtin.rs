@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Column, Origin, Resource, Scale};
-use crate::controlplane::{names::NameRule, table};
+use crate::controlplane::{cells, names::NameRule};
 
 /// Lives in namespaces.
 const NAMESPACED: u16 = 1;
@@ -165,7 +165,7 @@ fn scale() -> Scale {
 }
 
 fn columns(group: &str, plural: &str) -> Vec<Column> {
-    table::builtin_columns(group, plural)
+    cells::builtin_columns(group, plural)
         .iter()
         .map(|(name, kind, priority)| Column {
             name: (*name).to_owned(),

@@ -3,6 +3,7 @@
 
 pub mod builtin;
 pub mod crd;
+pub mod faults;
 
 use std::{
     cmp::Reverse,

@@ -1,6 +1,6 @@
 //! Request bodies: how large they may be, and what they may be written in.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use axum::body::Bytes;
 use http::{HeaderMap, header};
@@ -14,6 +14,8 @@ use crate::controlplane::{
 
 /// The largest body, in bytes; the same limit as a real API server's.
 pub const LIMIT: usize = 3 << 20;
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads a body, up to the limit.
 pub async fn collect<B>(body: B) -> Result<Bytes, Refusal>
@@ -22,10 +24,12 @@ where
     B::Error: Display,
 {
     let body = body.map_err(|error| error.to_string());
-    match Limited::new(body, LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::too_large(LIMIT)),
-        Err(error) => Err(Refusal::bad_request(format!("the body cannot be read: {error}"))),
+    let read = tokio::time::timeout(PATIENCE, Limited::new(body, LIMIT).collect());
+    match read.await {
+        Err(_) => Err(Refusal::new(408, "Timeout", "the body took too long to arrive")),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::too_large(LIMIT)),
+        Ok(Err(error)) => Err(Refusal::bad_request(format!("the body cannot be read: {error}"))),
     }
 }
 
@@ -53,8 +57,12 @@ pub fn object(headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
 
 /// JSON.
 pub fn json(body: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("the body is not JSON: {error}")))
+    serde_json::from_slice(body).map_err(|error| not_json(&error))
+}
+
+/// The refusal of what is not JSON.
+pub fn not_json(error: &serde_json::Error) -> Refusal {
+    Refusal::bad_request(format!("the body is not JSON: {error}"))
 }
 
 /// YAML, which includes JSON.

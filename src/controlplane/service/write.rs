@@ -6,9 +6,9 @@ use axum::body::Body;
 use http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Ask, body, document};
+use super::{Ask, body, document, strict};
 use crate::controlplane::{
-    engine::{Call, Validation, delete::DeleteOptions, write::Patch},
+    engine::{Call, Done, Validation, checks::strict_refusal, delete::DeleteOptions, write::Patch},
     object::{Part, Propagation},
     path::Address,
     registry::{Origin, Resource},
@@ -55,6 +55,20 @@ impl Ask {
         Ok(if program.is_empty() { "unknown".to_owned() } else { program.chars().take(128).collect() })
     }
 
+    /// The object that was sent, and what is to be said about members that it has twice.
+    fn sent(&self, call: &Call) -> Result<(Value, Vec<String>), Refusal> {
+        let plain = matches!(body::media_type(&self.headers), "" | "application/json");
+        if !plain || call.validation == Validation::Ignore {
+            return Ok((body::object(&self.headers, &self.body)?, Vec::new()));
+        }
+        let (object, twice) = strict::parse(&self.body).map_err(|error| body::not_json(&error))?;
+        let warnings: Vec<String> = twice.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+        if call.validation == Validation::Strict && !warnings.is_empty() {
+            return Err(strict_refusal(&call.resource, &warnings));
+        }
+        Ok((object, warnings))
+    }
+
     fn dry_run(&self) -> Result<bool, Refusal> {
         match self.query.get("dryRun") {
             None => Ok(false),
@@ -71,9 +85,9 @@ impl Ask {
         address: &Address,
     ) -> Result<Response<Body>, Refusal> {
         let call = self.call(resource, address)?;
-        let object = body::object(&self.headers, &self.body)?;
+        let (object, warnings) = self.sent(&call)?;
         let done = self.engine.create(&call, object).await?;
-        self.done(resource, done)
+        self.done(resource, Done { warnings: [warnings, done.warnings].concat(), ..done })
     }
 
     pub(super) async fn put(
@@ -82,9 +96,9 @@ impl Ask {
         address: &Address,
     ) -> Result<Response<Body>, Refusal> {
         let call = self.call(resource, address)?;
-        let object = body::object(&self.headers, &self.body)?;
+        let (object, warnings) = self.sent(&call)?;
         let done = self.engine.update(&call, object).await?;
-        self.done(resource, done)
+        self.done(resource, Done { warnings: [warnings, done.warnings].concat(), ..done })
     }
 
     pub(super) async fn patch(

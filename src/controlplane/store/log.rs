@@ -62,7 +62,7 @@ pub struct Retention {
 impl Default for Retention {
     /// Five minutes, as a cluster's own store compacts; the byte bound keeps a burst from taking the machine.
     fn default() -> Self {
-        Retention { entries: 65_536, bytes: 48 << 20, age: Duration::from_secs(300) }
+        Retention { entries: 65_536, bytes: 32 << 20, age: Duration::from_secs(300) }
     }
 }
 

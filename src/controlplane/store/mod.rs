@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod disk;
 pub mod log;
+mod writer;
 
 use std::{
     collections::BTreeMap,
@@ -16,21 +17,17 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use axum::body::Bytes;
-use redb::{Database, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadableDatabase};
 use tokio::sync::{oneshot, watch};
 
 use codec::Stored;
 use disk::StoreOpenError;
-use log::{Change, Compacted, Entry, Log, Retention};
-
-/// The largest number of writes that share one transaction.
-const BATCH: usize = 256;
-/// How long a shared batch waits for as many writes as the last one had; below what one disk sync takes.
-const PATIENCE: Duration = Duration::from_micros(300);
+use log::{Compacted, Entry, Log, Retention};
+use writer::{Request, Writer};
 
 /// What must hold of a key for a write to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,11 +99,6 @@ pub struct Listed {
     pub items: Vec<(String, Stored)>,
 }
 
-struct Request {
-    write: Write,
-    reply: oneshot::Sender<Result<u64, CommitError>>,
-}
-
 /// The store. Shared by everything in the plane.
 pub struct Store {
     db: Arc<RwLock<Option<Database>>>,
@@ -173,6 +165,18 @@ impl Store {
 
     /// Objects whose key begins with `prefix` and comes after `after`, up to `limit`, in key order.
     pub fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Listed, ReadError> {
+        self.list_where(prefix, after, limit, |_| true)
+    }
+
+    /// Like [`Store::list`], of the objects that `keep` wants. The others never pile up in memory, however many there
+    /// are of them.
+    pub fn list_where(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        keep: impl Fn(&Stored) -> bool,
+    ) -> Result<Listed, ReadError> {
         self.read(|db| {
             let read = db.begin_read()?;
             let revision =
@@ -190,7 +194,7 @@ impl Store {
                 if limit <= items.len() {
                     break;
                 }
-                if let Some(stored) = disk::unpack(value.value()) {
+                if let Some(stored) = disk::unpack(value.value()).filter(&keep) {
                     items.push((key.value().to_owned(), stored));
                 }
             }
@@ -309,141 +313,4 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Takes what is waiting. Callers that were just answered are about to send their next write; when the last batch was
-/// shared, a moment's patience lets them share this one as well instead of splitting in two camps that take turns. A
-/// lone writer never waits.
-fn gather(requests: &mpsc::Receiver<Request>, first: Request, last: usize) -> Vec<Request> {
-    let until = Instant::now() + PATIENCE;
-    let mut batch = vec![first];
-    while batch.len() < BATCH {
-        let next = if batch.len() < last {
-            requests.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
-        } else {
-            requests.try_recv().ok()
-        };
-        match next {
-            Some(next) => batch.push(next),
-            None => break,
-        }
-    }
-    batch
-}
-
-struct Writer {
-    db: Arc<RwLock<Option<Database>>>,
-    log: Arc<RwLock<Log>>,
-    published: watch::Sender<u64>,
-    healthy: Arc<AtomicBool>,
-    revision: u64,
-}
-
-impl Writer {
-    fn run(mut self, requests: &mpsc::Receiver<Request>) {
-        let mut last = 1;
-        while let Ok(first) = requests.recv() {
-            let batch = gather(requests, first, last);
-            last = batch.len();
-            self.write_batch(batch);
-        }
-    }
-
-    fn write_batch(&mut self, batch: Vec<Request>) {
-        let writes: Vec<&Write> = batch.iter().map(|request| &request.write).collect();
-        let outcome = self.transact(&writes);
-        self.healthy.store(outcome.is_ok(), Ordering::Relaxed);
-        match outcome {
-            Ok((answers, entries)) => {
-                if let Some(last) = entries.last().map(|entry| entry.revision) {
-                    self.revision = last;
-                    let now = Instant::now();
-                    let mut log = self.log.write().expect("no holder of this lock panics");
-                    entries.into_iter().for_each(|entry| log.append(entry, now));
-                    drop(log);
-                    self.published.send_replace(last);
-                }
-                // A caller that went away no longer cares; its write stands.
-                batch.into_iter().zip(answers).for_each(|(request, answer)| drop(request.reply.send(answer)));
-            }
-            Err(error) => {
-                tracing::error!(%error, "the plane's store cannot write");
-                for request in batch {
-                    let _ = request.reply.send(Err(CommitError::Failed(error.to_string())));
-                }
-            }
-        }
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn transact(
-        &self,
-        writes: &[&Write],
-    ) -> Result<(Vec<Result<u64, CommitError>>, Vec<Entry>), redb::Error> {
-        let db = self.db.read().expect("no holder of this lock panics");
-        let Some(db) = db.as_ref() else {
-            return Ok((
-                vec![Err(CommitError::Failed("the plane is closed".to_owned())); writes.len()],
-                Vec::new(),
-            ));
-        };
-        let transaction = db.begin_write()?;
-        let mut answers = Vec::with_capacity(writes.len());
-        let mut entries: Vec<Entry> = Vec::with_capacity(writes.len());
-        {
-            let mut objects = transaction.open_table(disk::OBJECTS)?;
-            for write in writes {
-                let revision = self.revision + 1 + entries.len() as u64;
-                match apply(&mut objects, write, revision)? {
-                    Some(entry) => {
-                        entries.push(entry);
-                        answers.push(Ok(revision));
-                    }
-                    None => answers.push(Err(CommitError::Stale)),
-                }
-            }
-            if let Some(last) = entries.last() {
-                transaction.open_table(disk::COUNTERS)?.insert(disk::REVISION, last.revision)?;
-            }
-        }
-        if entries.is_empty() {
-            transaction.abort()?;
-        } else {
-            transaction.commit()?;
-        }
-        Ok((answers, entries))
-    }
-}
-
-/// Does one write inside the transaction, or finds that its conditions do not hold.
-fn apply(
-    objects: &mut redb::Table<'_, &'static str, &'static [u8]>,
-    write: &Write,
-    revision: u64,
-) -> Result<Option<Entry>, redb::Error> {
-    for (key, at) in &write.guards {
-        let found = objects.get(key.as_str())?.and_then(|guard| disk::revision_of(guard.value()));
-        if found != Some(*at) {
-            return Ok(None);
-        }
-    }
-    let previous = objects.get(write.key.as_str())?.and_then(|guard| disk::unpack(guard.value()));
-    let holds = match write.expect {
-        Expect::Absent => previous.is_none(),
-        Expect::At(at) => previous.as_ref().is_some_and(|stored| stored.revision == at),
-    };
-    if !holds {
-        return Ok(None);
-    }
-    let (change, body) = match &write.next {
-        Next::Put(body) => {
-            objects.insert(write.key.as_str(), disk::pack(revision, body).as_slice())?;
-            (if previous.is_some() { Change::Updated } else { Change::Created }, body)
-        }
-        Next::Remove(body) => {
-            objects.remove(write.key.as_str())?;
-            (Change::Removed, body)
-        }
-    };
-    Ok(Some(Entry { revision, key: write.key.clone(), change, body: body.clone(), previous }))
 }

@@ -1,5 +1,6 @@
 //! The plane as its clients see it, through `kube::Client`.
 
+mod controlling;
 mod deletion;
 mod surface;
 mod watching;

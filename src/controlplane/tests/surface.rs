@@ -106,6 +106,9 @@ async fn unknown_fields_are_dropped_with_a_warning_or_refused_when_strict() {
     let (response, made) = ask(&plane, send(Method::POST, path, "application/json", body("a"))).await;
     assert_eq!(response.headers()["warning"], "299 - \"unknown field \\\"spec.sise\\\"\"");
     assert!(made["spec"].get("sise").is_none());
+    let doubled = r#"{"apiVersion":"example.org/v1","kind":"Widget","metadata":{"name":"d"},"spec":{"size":1,"size":2}}"#;
+    let (response, _) = ask(&plane, send(Method::POST, path, "application/json", doubled)).await;
+    assert_eq!(response.headers()["warning"], "299 - \"duplicate field \\\"spec.size\\\"\"");
     let quiet = format!("{path}?fieldValidation=Ignore");
     let (response, _) = ask(&plane, send(Method::POST, &quiet, "application/json", body("b"))).await;
     assert!(response.headers().get("warning").is_none());
@@ -172,6 +175,8 @@ async fn discovery_names_every_kind_and_forgets_none_that_is_applied() {
         let (response, _) = ask(&plane, get(path, "*/*")).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
     }
+    let head = Request::head("/api/v1/namespaces").body(Body::empty()).unwrap();
+    assert_eq!(ask(&plane, head).await.1, json!(""), "no body after HEAD");
     let discovered = kube::Discovery::new(plane.client()).run().await.unwrap();
     assert!(discovered.has_group("example.org") && discovered.has_group("apps"));
 }

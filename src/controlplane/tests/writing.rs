@@ -121,6 +121,10 @@ async fn appliers_share_an_object_and_fight_only_over_the_same_field() {
     assert_eq!(fight.details.unwrap().causes[0].field, ".spec.size");
     let won = api.patch("a", &two.clone().force(), &body(json!({"size": 2}))).await.unwrap();
     assert_eq!((&won.data["spec"]["size"], &won.data["spec"]["colour"]), (&json!(2), &json!("red")));
+    let stale = json!({"apiVersion": "example.org/v1", "kind": "Widget",
+        "metadata": {"name": "a", "resourceVersion": made.metadata.resource_version}, "spec": {"size": 3}});
+    let stale = status(api.patch("a", &two.clone().force(), &Patch::Apply(stale)).await.unwrap_err());
+    assert_eq!(stale.code, 409);
     let nameless =
         status(api.patch("a", &PatchParams::default(), &body(json!({"size": 2}))).await.unwrap_err());
     assert_eq!(nameless.code, 400);
@@ -178,6 +182,13 @@ async fn builtins_that_controllers_lean_on_behave() {
         serde_json::from_value(json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}})).unwrap();
     let made = secrets.create(&post, &secret).await.unwrap();
     assert_eq!(made.data.unwrap()["k"].0, b"v");
+    let bad =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "t"}, "data": {"k": "hunter2!"}});
+    let request =
+        http::Request::post("/api/v1/namespaces/default/secrets").body(bad.to_string().into_bytes()).unwrap();
+    let refused = status(plane.client().request_text(request).await.unwrap_err());
+    assert_eq!(refused.code, 422);
+    assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
     let leases: Api<Lease> = Api::default_namespaced(plane.client());
     let lease: Lease =
         serde_json::from_value(json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "a"}})).unwrap();

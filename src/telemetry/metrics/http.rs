@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Registry};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::{counters, histograms, register_all};
 
@@ -50,10 +50,11 @@ impl HttpMetrics {
         )
     }
 
-    /// A request was answered; `route` is a route's pattern, never what was asked for, and `code` the outcome's number.
-    pub fn answered(&self, route: &'static str, code: &'static str, took: Duration) {
-        self.requests.with_label_values(&[route, code]).inc();
-        self.times(route).observe(took.as_secs_f64());
+    /// A route's figures, found once and not again for every request. `route` is a route's pattern, never what was
+    /// asked for.
+    pub fn route(&self, route: &'static str) -> RouteMetrics {
+        let code = |code| (code, self.requests.with_label_values(&[route, code]));
+        RouteMetrics { codes: CODES.map(code), duration: self.duration.with_label_values(&[route]) }
     }
 
     /// Counts a connection until what is returned is dropped.
@@ -61,9 +62,23 @@ impl HttpMetrics {
         self.connections.inc();
         OpenConnection(self.connections.clone())
     }
+}
 
-    fn times(&self, route: &str) -> Histogram {
-        self.duration.with_label_values(&[route])
+/// Outcomes that are counted, the frequent ones first; whatever else there is counts as `other`.
+const CODES: [&str; 9] = ["200", "201", "401", "405", "400", "404", "413", "503", "other"];
+
+/// Figures of one route.
+pub struct RouteMetrics {
+    codes: [(&'static str, IntCounter); CODES.len()],
+    duration: Histogram,
+}
+
+impl RouteMetrics {
+    /// A request was answered with this outcome.
+    pub fn answered(&self, code: &str, took: Duration) {
+        let last = &self.codes[CODES.len() - 1];
+        self.codes.iter().find(|(known, _)| *known == code).unwrap_or(last).1.inc();
+        self.duration.observe(took.as_secs_f64());
     }
 }
 

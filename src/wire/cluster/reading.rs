@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    Answer, BasicExtension, CocoaBasic, MAX_NODES, MAX_PLATFORMS, MAX_SERVICES, NodeExtension, NodeInfo,
-    Platform, PlatformExtension, Request, Service, ServiceExtension,
+    Answer, BasicExtension, CocoaBasic, Glance, MAX_NODES, MAX_PLATFORMS, MAX_SERVICES, NodeExtension,
+    NodeInfo, Platform, PlatformExtension, Request, Service, ServiceExtension,
 };
 use crate::api::node::CocoaNodeSpec;
 use crate::api::service::ManagedServiceSpec;
@@ -12,6 +12,7 @@ use crate::api::vocab::Family;
 use crate::domain::addresses::family;
 use crate::domain::cluster::Addresses;
 use crate::domain::names::FieldError;
+use crate::domain::secret::Secret;
 use crate::wire::read::{Field, ReadError, document};
 
 impl Request {
@@ -24,6 +25,15 @@ impl Request {
         let secret = root.get("cocoaSecret").secret().unwrap_or_default();
         let beat_only = root.get("beatOnly").flag().unwrap_or_default();
         Ok(Self { secret, beat_only, body })
+    }
+
+    /// Reads a request of which only the secret and the scope count, without building its document where that is easy.
+    pub fn read_plain(text: &[u8]) -> Result<(Secret, bool), ReadError> {
+        match serde_json::from_slice::<Glance>(text) {
+            Ok(Glance { cocoa_secret, beat_only }) => Ok((Secret::new(cocoa_secret), beat_only)),
+            // Oddly shaped, or no JSON: the careful reader says which.
+            Err(_) => Self::read(text).map(|request| (request.secret, request.beat_only)),
+        }
     }
 
     /// The document it carries.

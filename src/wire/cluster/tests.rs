@@ -107,6 +107,8 @@ proptest! {
         let _ = Answer::read(&text);
         if let Ok(request) = Request::read(&text) {
             let _ = request.basic();
+            let plain = Request::read_plain(&text).unwrap();
+            prop_assert_eq!(plain, (request.secret, request.beat_only), "the short way reads as the long one");
         }
         let _ = Request::read(&noise);
         let _ = Answer::read(&noise);

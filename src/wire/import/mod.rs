@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use crate::api::node::CocoaNode;
@@ -22,6 +23,9 @@ use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER};
 use crate::domain::names::{FieldError, ObjectId};
 use crate::domain::secret::Secret;
 use crate::wire::cluster::CocoaBasic;
+
+/// Field manager of everything that a push writes.
+pub const FIELD_MANAGER: &str = "cocoasyncer/leader-push";
 
 /// What this node has before the push.
 pub struct Existing<'a> {
@@ -172,6 +176,23 @@ fn secret_id(secret: &SecretObject) -> ObjectId {
         namespace: secret.metadata.namespace.clone().unwrap_or_default(),
         name: secret.metadata.name.clone().unwrap_or_default(),
     }
+}
+
+/// Whether applying `spec` would change the object: a field of it says something else there, or a field there that an
+/// earlier push set is no longer in it. Fields that somebody here set beside the leader's stay, and make no write.
+fn differs(spec: &Value, there: &Value, meta: &ObjectMeta) -> bool {
+    let members = |of: &'_ Value| of.as_object().cloned().unwrap_or_default();
+    let (spec, there) = (members(spec), members(there));
+    let ours = |field: &String| {
+        let entries = meta.managed_fields.iter().flatten();
+        let mut fields = entries.filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
+        fields.any(|entry| {
+            let set = entry.fields_v1.as_ref().map(|fields| &fields.0["f:spec"]);
+            set.is_some_and(|set| set.get(format!("f:{field}")).is_some())
+        })
+    };
+    spec.iter().any(|(field, value)| there.get(field) != Some(value))
+        || there.keys().any(|field| !spec.contains_key(field) && ours(field))
 }
 
 /// Whether a Secret stands as it is wished, so that nothing need be written.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::names::{free, is_object_name, object_name};
-use super::{Existing, NodeWrite, SecretWrite, leaders_mark, marked};
+use super::{Existing, NodeWrite, SecretWrite, differs, leaders_mark, marked};
 use crate::api::node::{CocoaNode, CocoaNodeSpec, Liveness, SecretKeyRef};
 use crate::api::vocab::{Line, NetworkType, WorkMode};
 use crate::api::{NODE_SECRET_KEY, SYSTEM_NAMESPACE};
@@ -71,7 +71,9 @@ fn checked<'a>(
     }
     for (index, info) in push.other_cocoa_syncer.iter().enumerate() {
         let at = format!("{at}[{index}]");
-        let found = existing.nodes.iter().find(|node| node.spec.node_code == info.node_code);
+        let same = existing.nodes.iter().filter(|node| node.spec.node_code == info.node_code);
+        // Should two objects have the code, this node itself comes first.
+        let found = same.min_by_key(|node| name_of(node) != existing.me);
         let mine = found.is_some_and(|node| name_of(node) == existing.me);
         let spec = spec(info, found, mine, &at)?;
         all.push(Checked { info, spec, found });
@@ -85,32 +87,8 @@ fn spec(
     mine: bool,
     at: &str,
 ) -> Result<CocoaNodeSpec, FieldError> {
-    let refuse = |name: &str, why: &str| FieldError::new(format!("{at}.{name}"), why);
-    if !is_code(&info.node_code) {
-        let why = "must have 1 to 64 letters, digits, dots, hyphens or underscores and begin with a letter or digit";
-        return Err(refuse("nodeCode", why));
-    }
-    if info.node_name.is_empty() || 64 < info.node_name.chars().count() {
-        return Err(refuse("nodeName", "must have 1 to 64 characters"));
-    }
-    if !is_base_url(&info.node_address) {
-        let why = "must be a base URL such as https://sh.example.com:44443";
-        return Err(refuse("nodeAddress", why));
-    }
-    let work_mode = match info.work_mode.as_str() {
-        "leader" if mine => {
-            return Err(refuse("workMode", "makes a leader of this node, which is a follower"));
-        }
-        "leader" => WorkMode::Leader,
-        "follower" => WorkMode::Follower,
-        _ => return Err(refuse("workMode", "must be leader or follower")),
-    };
-    let network_type = match info.network_type.as_str() {
-        "IPV4" | "" => NetworkType::IPV4,
-        "IPV6" => NetworkType::IPV6,
-        "Both" => NetworkType::Both,
-        _ => return Err(refuse("networkType", "must be IPV4, IPV6 or Both")),
-    };
+    identity(info, at)?;
+    let (work_mode, network_type) = modes(info, mine, at)?;
     let isps = lines(info, at)?;
     let extension = match &info.operator {
         Some(operator) => operator.spec(&format!("{at}.operator"))?,
@@ -135,6 +113,42 @@ fn spec(
     };
     ranges(&spec, at)?;
     Ok(spec)
+}
+
+/// What a node is found by.
+fn identity(info: &NodeInfo, at: &str) -> Result<(), FieldError> {
+    let refuse = |name: &str, why: &str| FieldError::new(format!("{at}.{name}"), why);
+    if !is_code(&info.node_code) {
+        let why = "must have 1 to 64 letters, digits, dots, hyphens or underscores and begin with a letter or digit";
+        return Err(refuse("nodeCode", why));
+    }
+    if info.node_name.is_empty() || 64 < info.node_name.chars().count() {
+        return Err(refuse("nodeName", "must have 1 to 64 characters"));
+    }
+    if !is_base_url(&info.node_address) {
+        let why = "must be a base URL such as https://sh.example.com:44443";
+        return Err(refuse("nodeAddress", why));
+    }
+    Ok(())
+}
+
+fn modes(info: &NodeInfo, mine: bool, at: &str) -> Result<(WorkMode, NetworkType), FieldError> {
+    let refuse = |name: &str, why: &str| FieldError::new(format!("{at}.{name}"), why);
+    let work_mode = match info.work_mode.as_str() {
+        "leader" if mine => {
+            return Err(refuse("workMode", "makes a leader of this node, which is a follower"));
+        }
+        "leader" => WorkMode::Leader,
+        "follower" => WorkMode::Follower,
+        _ => return Err(refuse("workMode", "must be leader or follower")),
+    };
+    let network_type = match info.network_type.as_str() {
+        "IPV4" | "" => NetworkType::IPV4,
+        "IPV6" => NetworkType::IPV6,
+        "Both" => NetworkType::Both,
+        _ => return Err(refuse("networkType", "must be IPV4, IPV6 or Both")),
+    };
+    Ok((work_mode, network_type))
 }
 
 fn lines(info: &NodeInfo, at: &str) -> Result<Vec<Line>, FieldError> {
@@ -234,16 +248,23 @@ fn write(node: Checked<'_>, name: String, there: Option<&CocoaNode>, me: &str, n
             nodes.kept_secrets.insert(id);
         }
     }
-    let stands =
-        there.is_some_and(|there| there.spec == spec && (mine || marked(there.metadata.labels.as_ref())));
+    let spec = commanded(&spec, mine);
+    let stands = there.is_some_and(|there| {
+        let marked = mine || marked(there.metadata.labels.as_ref());
+        marked && !differs(&spec, &plain(&there.spec), &there.metadata)
+    });
     if !stands {
-        nodes.writes.push(NodeWrite { spec: commanded(&spec, mine), marked: !mine, name });
+        nodes.writes.push(NodeWrite { spec, marked: !mine, name });
     }
+}
+
+fn plain(spec: &CocoaNodeSpec) -> Value {
+    serde_json::to_value(spec).expect("a spec is plain data")
 }
 
 /// The spec without what the leader does not command here.
 fn commanded(spec: &CocoaNodeSpec, mine: bool) -> Value {
-    let mut value = serde_json::to_value(spec).expect("a spec is plain data");
+    let mut value = plain(spec);
     if let Some(members) = value.as_object_mut() {
         members.remove("addresses");
         if mine {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::names::{free, is_namespace, is_object_name, object_name};
-use super::{Existing, ServiceWrite, marked};
+use super::{Existing, ServiceWrite, differs, marked};
 use crate::api::service::{ManagedService, ManagedServiceSpec};
 use crate::api::vocab::{DeletionPolicy, PlatformProvider};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
@@ -60,7 +62,10 @@ pub(super) fn plan(
         taken.insert(id.clone());
         kept.insert(id.clone());
         let spec = wished(checked, found.map(|found| &found.spec), nodes);
-        let stands = found.is_some_and(|f| f.spec == spec && marked(f.metadata.labels.as_ref()));
+        let stands = found.is_some_and(|found| {
+            let differs = differs(&plain(&spec), &plain(&found.spec), &found.metadata);
+            marked(found.metadata.labels.as_ref()) && !differs
+        });
         if !stands {
             writes.push(ServiceWrite { id, spec });
         }
@@ -174,6 +179,10 @@ fn wished(
         nodes: base.map(|spec| spec.nodes.clone()).unwrap_or_default(),
         deletion_policy: base.map_or(DeletionPolicy::Delete, |spec| spec.deletion_policy),
     }
+}
+
+fn plain(spec: &ManagedServiceSpec) -> Value {
+    serde_json::to_value(spec).expect("a spec is plain data")
 }
 
 fn id_of(service: &ManagedService) -> ObjectId {

@@ -339,3 +339,24 @@ fn a_node_of_the_line_none_answers_for_nothing() {
     assert_eq!(plan.nodes[1].spec["isps"], json!([]));
     assert_eq!(plan.nodes[0].spec["isps"], json!([Line::Default, Line::CT]));
 }
+
+#[test]
+fn a_drain_set_here_stays_and_one_that_the_leader_took_back_goes() {
+    let mut world = World::new();
+    let mut body = ours(1, "2026-01-01T00:00:00Z");
+    body["otherCocoaSyncer"][0]["operator"] = json!({"object": "sh01", "spec": {
+        "nodeName": "Shanghai", "nodeCode": "sh01", "nodeAddress": "http://sh.example:44443"}});
+    world.apply(world.plan(body.clone()).unwrap());
+    let node = world.nodes.iter_mut().find(|node| nodes::name_of(node) == "sh01").unwrap();
+    node.spec.drain = Some(crate::api::node::Drain { until: None, reason: Some("works".into()) });
+    assert!(world.plan(body.clone()).unwrap().is_empty(), "somebody here drained it");
+    let node = world.nodes.iter_mut().find(|node| nodes::name_of(node) == "sh01").unwrap();
+    node.metadata.managed_fields = Some(vec![
+        serde_json::from_value(json!({"manager": FIELD_MANAGER, "operation": "Apply",
+            "fieldsV1": {"f:spec": {"f:drain": {"f:reason": {}}}}}))
+        .unwrap(),
+    ]);
+    let plan = world.plan(body).unwrap();
+    assert_eq!(plan.nodes.len(), 1, "an earlier push drained it");
+    assert!(plan.nodes[0].spec.get("drain").is_none());
+}
