@@ -8,13 +8,21 @@ umask 077
 mkdir -p "$data/beijing"
 printf 'example-secret-of-beijing\n' >"$data/beijing.secret"
 
+# Each site in a process group of its own: Ctrl-C reaches this script alone, which then stops each once.
+set -m
+stop() {
+  trap - EXIT INT TERM
+  kill ${shanghai:+"$shanghai"} "$beijing" 2>/dev/null || true
+  wait 2>/dev/null || true
+}
+shanghai=
 "$bin" standalone --node beijing --display-name Beijing --node-code bj01 --work-mode follower \
   --data-dir "$data/beijing" --secret-file "$data/beijing.secret" \
   --plane-listen 127.0.0.1:16444 --api-listen 127.0.0.1:44444 --ops-listen 127.0.0.1:44481 --dns-listen 127.0.0.1:1054 \
   --public-address 203.0.113.20 --line-table manifests/examples/lines.txt \
   >"$data/beijing.log" 2>&1 &
 beijing=$!
-trap 'kill "$beijing" 2>/dev/null; wait "$beijing" 2>/dev/null || true' EXIT
+trap stop EXIT INT TERM
 
 cat <<TEXT
 Two sites start on this machine. In another terminal:
@@ -34,6 +42,4 @@ TEXT
 "$bin" standalone --node shanghai --data-dir "$data/shanghai" \
   --manifests manifests/examples --line-table manifests/examples/lines.txt &
 shanghai=$!
-trap 'kill "$shanghai" "$beijing" 2>/dev/null; wait "$shanghai" "$beijing" 2>/dev/null || true' EXIT
-trap 'kill -INT "$shanghai" 2>/dev/null || true' INT TERM
 wait "$shanghai"

@@ -40,14 +40,14 @@ pub struct ManagedServiceSpec {
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(
         validation = Rule::new("self == oldSelf").message("domain is immutable: delete this service and create another"),
-        validation = Rule::new("self.matches('^([^.\\\\s/@*]{1,63}[.])+[^.\\\\s/@*]{1,63}$')").message("domain must be a zone's name without a trailing dot, e.g. example.com")
+        validation = Rule::new("self.matches('^([^.\\\\s/@*]+[.])+[^.\\\\s/@*]+$') && self.split('.').all(l, l.size() <= 63)").message("domain must be a zone's name without a trailing dot, e.g. example.com")
     )]
     pub domain: String,
     /// The name within the zone: `www`, `a.b`, `@` for the zone itself, `*` or `*.a` for a wildcard. Can't be changed.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(
         validation = Rule::new("self == oldSelf").message("record is immutable: delete this service and create another"),
-        validation = Rule::new("self == '@' || self.matches('^([*]|[^.\\\\s/@*]{1,63})([.][^.\\\\s/@*]{1,63})*$')").message("record must be @, *, or labels without leading or trailing dots")
+        validation = Rule::new("self == '@' || (self.matches('^([*]|[^.\\\\s/@*]+)([.][^.\\\\s/@*]+)*$') && self.split('.').all(l, l.size() <= 63))").message("record must be @, *, or labels without leading or trailing dots")
     )]
     pub record: String,
     /// Where the records live: `Local` (default), the DNS server inside every node; or a cloud's.

@@ -57,16 +57,16 @@ pub async fn run(
     let mut remembered = None;
     let mut costly: Option<Costly> = None;
     loop {
-        let news = snapshots.has_changed().unwrap_or(true) || secrets.has_changed().unwrap_or(true);
         let snapshot = snapshots.borrow_and_update().clone();
         let known = secrets.borrow_and_update().clone();
         fed.mark_unchanged();
         if let Some(snapshot) = snapshot {
-            let kept = costly.take().filter(|_| !news);
+            // By what it was made of, and not by who woke: waking marks a change as seen.
+            let kept = costly.take().filter(|kept| kept.is_of(&snapshot, &known));
             let services = kept.as_ref().map_or_else(|| services(&snapshot), |kept| kept.services.clone());
             let mut view = view(&ctx, facts, &board, &snapshot, &known, services.clone());
             let digest = kept.map_or_else(|| digest(&view), |kept| kept.digest);
-            costly = Some(Costly { services, digest: digest.clone() });
+            costly = Some(Costly { snapshot, known, services, digest: digest.clone() });
             match remember(&ctx, &mut remembered, &view, digest).await {
                 Ok(now) => {
                     view.generation = now.generation;
@@ -90,8 +90,16 @@ pub async fn run(
 
 /// What is made anew only when the objects changed.
 struct Costly {
+    snapshot: Arc<Snapshot>,
+    known: Arc<NodeSecrets>,
     services: Arc<Vec<ServiceView>>,
     digest: String,
+}
+
+impl Costly {
+    fn is_of(&self, snapshot: &Arc<Snapshot>, known: &Arc<NodeSecrets>) -> bool {
+        Arc::ptr_eq(&self.snapshot, snapshot) && Arc::ptr_eq(&self.known, known)
+    }
 }
 
 /// The empty view of a process that has just started.
@@ -144,7 +152,7 @@ fn view(
 fn serving(name: &str, assignment: &Assignment) -> Vec<(Line, bool)> {
     let held = assignment.iter().filter_map(|(&(line, _), holder)| {
         let holder = holder.as_ref()?;
-        (holder.node == name).then_some((line, holder.why == Why::TakenOver))
+        (holder.node == name).then_some((line, holder.why != Why::Own))
     });
     let mut lines: Vec<(Line, bool)> = held.collect();
     lines.dedup();

@@ -1,11 +1,12 @@
 //! One binary for all tests that need more than one module: architecture, generated files, whole-product scenarios,
-//! and the behaviour of the control plane.
+//! the behaviour of the control plane, and whole processes.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on must fail where it stands")]
 
 mod support;
 mod tidy;
 mod fresh;
-mod manifests;
-mod process;
 mod scenarios;
+mod manifests;
+mod conformance;
+mod process;

@@ -60,6 +60,14 @@ async fn three_sites_join_serve_fail_over_and_obey() {
     }
     pushed(&b).await;
     command_line(&a).await;
+    wait("the last edit reached the followers", || async {
+        let pinned = |site: &Site| {
+            let nodes = site.nodes();
+            async move { nodes.await.get("c").await.unwrap().spec.pin.is_some() }
+        };
+        (!pinned(&b).await && !pinned(&c).await).then_some(())
+    })
+    .await;
 
     // The leader dies: the followers serve on, and fail over among themselves.
     a.kill();

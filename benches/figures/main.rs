@@ -1,0 +1,55 @@
+//! `make bench`: every figure that the project promises, measured now, on this machine, beside a baseline of the same
+//! run. It prints and judges; it never fails a build, for a busy machine is nobody's bug.
+//!
+//! `cargo bench --bench figures -- dns http` measures only the areas that are named.
+
+mod baseline;
+mod death;
+mod dns;
+mod http;
+mod load;
+mod measure;
+mod objects;
+mod planning;
+mod plane;
+mod report;
+mod rest;
+mod restart;
+mod resync;
+mod sites;
+
+use std::process::ExitCode;
+
+use crate::report::{Figure, Report};
+
+type Area = fn() -> anyhow::Result<Vec<Figure>>;
+
+/// In the order of the table; quick ones first, so that a mistake shows early.
+const AREAS: [(&str, Area); 7] = [
+    ("planning", planning::run),
+    ("resync", resync::run),
+    ("plane", plane::run),
+    ("http", http::run),
+    ("dns", dns::run),
+    ("death", death::run),
+    ("restart", restart::run),
+];
+
+fn main() -> ExitCode {
+    // The HTTP clients panic without a provider; there is no other to be in the way.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let mut report = Report::default();
+    for (name, area) in AREAS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| word == name) {
+            continue;
+        }
+        report.say(&format!("{name}: measuring"));
+        match area() {
+            Ok(figures) => report.add(name, figures),
+            Err(error) => report.broken(name, &error),
+        }
+    }
+    report.table();
+    ExitCode::SUCCESS
+}
