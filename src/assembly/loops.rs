@@ -82,7 +82,8 @@ impl Loops {
         let zones: Arc<ArcSwap<Zones>> = Arc::default();
         let seconds = clock.clone();
         let seconds = Arc::new(move || u64::try_from(seconds().as_second()).unwrap_or_default());
-        let local = Arc::new(LocalProvider::new(zones.clone(), seconds));
+        let local = LocalProvider::new(zones.clone(), seconds);
+        let local = Arc::new(local.with_hostmaster(settings.authority.hostmaster.clone()));
         let provider = local.clone();
         let provider_for = Arc::new(move |id: &ZoneId| match id.provider {
             PlatformProvider::Local => Some(provider.clone() as Arc<dyn DnsProvider>),

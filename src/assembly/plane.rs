@@ -92,7 +92,8 @@ pub async fn import_old_config(client: &Client, path: &Path, settings: &Settings
     let text =
         std::fs::read_to_string(path).with_context(|| format!("--old-config: read {}", path.display()))?;
     let first = &settings.first_node;
-    let own = Own { name: &settings.node, lines: &first.lines, network: first.network };
+    let addresses = first.object(&settings.node).spec.addresses;
+    let own = Own { name: &settings.node, lines: &first.lines, network: first.network, addresses };
     let imported = import(&text, &own).with_context(|| format!("--old-config {}", path.display()))?;
     for note in &imported.notes {
         warn!(file = %path.display(), "{note}");

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret as SecretObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use crate::api::node::{CocoaNode, CocoaNodeSpec, Liveness, SecretKeyRef};
+use crate::api::node::{AddressSource, CocoaNode, CocoaNodeSpec, Liveness, SecretKeyRef};
 use crate::api::service::{ManagedService, ManagedServiceSpec};
 use crate::api::vocab::{DeletionPolicy, Line, NetworkType};
 use crate::api::{
@@ -24,7 +24,7 @@ mod section;
 pub const NAMESPACE: &str = "default";
 
 /// What the old file does not say of this process's own node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Own<'a> {
     /// Object name.
     pub name: &'a str,
@@ -32,6 +32,8 @@ pub struct Own<'a> {
     pub lines: &'a [Line],
     /// Families it publishes, where the file doesn't say.
     pub network: NetworkType,
+    /// Where its public addresses come from: the old program asked a service of its own.
+    pub addresses: Option<AddressSource>,
 }
 
 /// The old configuration as objects.
@@ -126,7 +128,7 @@ fn add_node(
         isps: lines.unwrap_or_else(|| mine.map(|(own, _)| own.lines.to_vec()).unwrap_or_default()),
         network_type: network.or(mine.map(|(own, _)| own.network)).unwrap_or_default(),
         secret_ref: secret.as_ref().map(|_| SecretKeyRef { name: name.clone(), namespace: None, key: None }),
-        addresses: None,
+        addresses: mine.and_then(|(own, _)| own.addresses.clone()),
         liveness: Liveness { timeout_minutes: timeout.unwrap_or(10), ..Liveness::default() },
         preference: 50,
         drain: None,
@@ -229,7 +231,8 @@ fn slug(code: &str) -> String {
 mod tests {
     use super::*;
 
-    const OWN: Own<'static> = Own { name: "me", lines: &[Line::Default], network: NetworkType::IPV4 };
+    const OWN: Own<'static> =
+        Own { name: "me", lines: &[Line::Default], network: NetworkType::IPV4, addresses: None };
     const MINIMAL: &str = "APIPort: 80\nNodeName: Cocoa\nNodeCode: test\nNodeAddress: http://127.0.0.1:44443/\n\
         ReverseProxy: true\nWorkMode: leader\nCocoaSecret: canary-secret\nTimeout: 7\nDataBaseType: mysql\nDSN: canary-dsn\n";
 
@@ -247,6 +250,15 @@ mod tests {
         assert_eq!(secret.data.as_ref().unwrap()[NODE_SECRET_KEY].0, b"canary-secret");
         assert_eq!(all.notes.len(), 3, "lines, type and place of the database: {:?}", all.notes);
         assert!(!all.notes.join("").contains("canary"));
+    }
+
+    #[test]
+    fn what_the_flags_say_of_addresses_is_the_own_nodes_alone() {
+        let addresses = AddressSource { fixed: Some(vec!["203.0.113.1".into()]), ..AddressSource::default() };
+        let more = "othercocoasyncer:\n- {nodeName: O, nodeCode: os1, nodeAddress: 'http://os:1'}\n";
+        let own = Own { addresses: Some(addresses.clone()), ..OWN };
+        let all = import(&format!("{MINIMAL}{more}"), &own).unwrap();
+        assert_eq!((&all.nodes[0].spec.addresses, &all.nodes[1].spec.addresses), (&Some(addresses), &None));
     }
 
     #[test]

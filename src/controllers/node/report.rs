@@ -69,8 +69,7 @@ async fn report(ctx: &Context, snapshot: &Snapshot) {
 async fn tell(ctx: &Context, node: &CocoaNode, fresh: &CocoaNodeStatus) {
     let status = node.status.as_ref();
     let before = status.and_then(|status| status.status_code);
-    let ready = status.and_then(|status| status.conditions.iter().find(|of| of.type_ == types::READY));
-    let unseen = ready.is_none_or(|ready| ready.reason == reasons::NOT_SEEN);
+    let unseen = status.is_none_or(is_unseen);
     let (good, reason, note) = match (before, fresh.status_code) {
         (_, Some(200)) if unseen => (true, "NodeLives", "it was heard of for the first time"),
         (Some(200), Some(504)) => {
@@ -82,6 +81,11 @@ async fn tell(ctx: &Context, node: &CocoaNode, fresh: &CocoaNodeStatus) {
         _ => return,
     };
     publish(ctx, &node.object_ref(&()), good, reason, "Judge", note.to_owned()).await;
+}
+
+/// Who was never heard of can't return.
+fn is_unseen(status: &CocoaNodeStatus) -> bool {
+    status.conditions.iter().any(|c| c.type_ == types::READY && c.reason == reasons::NOT_SEEN)
 }
 
 fn status(node: &CocoaNode, snapshot: &Snapshot, assignment: &Assignment, now: Timestamp) -> CocoaNodeStatus {

@@ -54,15 +54,16 @@ pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
     }
     let about = services.iter().filter_map(|managed| {
         let (object, id) = (managed.object()?, &managed.service.id);
-        Some((object.object_ref(&()), id.clone(), changed.remove(id), held.remove(id)))
+        Some((object.object_ref(&()), changed.remove(id), held.remove(id)))
     });
-    let about: Vec<_> = about.filter(|(_, _, changed, held)| changed.is_some() || held.is_some()).collect();
-    let say = |(object, id, changed, held): (_, ObjectId, Option<Vec<String>>, Option<Vec<String>>)| async move {
+    let about: Vec<_> = about.filter(|(_, changed, held)| changed.is_some() || held.is_some()).collect();
+    let say = |(object, changed, held): (_, Option<Vec<String>>, Option<Vec<String>>)| async move {
         if let Some(lines) = changed {
             publish(ctx, &object, true, "RecordsChanged", "Apply", lines.join("; ")).await;
         }
         if held.is_some() {
-            publish(ctx, &object, false, "MassChangeHeld", "Plan", released_by(&id, done)).await;
+            let note = "more than 30 % of the zone would go or change; the condition RecordsHeld says how to release it";
+            publish(ctx, &object, false, "MassChangeHeld", "Plan", note.to_owned()).await;
         }
     };
     futures::stream::iter(about.into_iter().map(say)).buffer_unordered(AT_ONCE).collect::<()>().await;
@@ -258,12 +259,12 @@ fn conditions(service: &Service, wish: &Wish, done: &Done, by_name: &ByName<'_>)
         (None, None) if service.deleting && !held.iter().any(|held| held.mass_change().is_some()) => {
             condition(types::READY, false, reasons::DELETING, "its records are being removed")
         }
-        (None, None) => ready(service, held, done),
+        (None, None) => ready(held, &released_by(service, done)),
     };
-    vec![valid, ready, held_condition(service, held, done)]
+    vec![valid, ready, held_condition(held, &released_by(service, done))]
 }
 
-fn ready(service: &Service, held: &[&Held], done: &Done) -> Condition {
+fn ready(held: &[&Held], release: &str) -> Condition {
     let foreign = held.iter().any(|held| matches!(held, Held::Foreign { .. }));
     let nobody = held.iter().any(|held| matches!(held, Held::NobodyLives { .. }));
     let mass = held.iter().any(|held| matches!(held, Held::MassChange { .. }));
@@ -271,7 +272,7 @@ fn ready(service: &Service, held: &[&Held], done: &Done) -> Condition {
         () if foreign => {
             (false, reasons::FOREIGN_RECORDS, "records of somebody else stand under this name".to_owned())
         }
-        () if mass => (false, reasons::MASS_CHANGE, released_by(&service.id, done)),
+        () if mass => (false, reasons::MASS_CHANGE, release.to_owned()),
         () if nobody => (
             false,
             reasons::NO_LIVING_NODE,
@@ -282,7 +283,7 @@ fn ready(service: &Service, held: &[&Held], done: &Done) -> Condition {
     condition(types::READY, good, reason, message)
 }
 
-fn held_condition(service: &Service, held: &[&Held], done: &Done) -> Condition {
+fn held_condition(held: &[&Held], release: &str) -> Condition {
     let reason = match held.first() {
         None => return condition(types::RECORDS_HELD, false, reasons::NOTHING_HELD, ""),
         Some(_) if held.iter().any(|held| matches!(held, Held::MassChange { .. })) => reasons::MASS_CHANGE,
@@ -291,16 +292,16 @@ fn held_condition(service: &Service, held: &[&Held], done: &Done) -> Condition {
     };
     let mut words: Vec<String> = held.iter().map(ToString::to_string).collect();
     if reason == reasons::MASS_CHANGE {
-        words.insert(0, released_by(&service.id, done));
+        words.insert(0, release.to_owned());
     }
     condition(types::RECORDS_HELD, true, reason, cut(words.join("; "), MESSAGE))
 }
 
-fn released_by(id: &ObjectId, done: &Done) -> String {
+/// What a person has to type, whole: the object stands in it, and an older release is overwritten.
+fn released_by(service: &Service, done: &Done) -> String {
     let digest = done.digest.as_deref().unwrap_or_default();
-    let ObjectId { namespace, name } = id;
+    let ObjectId { namespace, name } = &service.id;
     format!(
-        "more than 30 % of the zone would go or change; if that is meant: \
-         kubectl annotate mservice -n {namespace} {name} {RELEASE_ANNOTATION}={digest}"
+        "more than 30 % of the zone would go or change; if that is meant: kubectl annotate --overwrite -n {namespace} mservice {name} {RELEASE_ANNOTATION}={digest}"
     )
 }

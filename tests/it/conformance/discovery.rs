@@ -99,11 +99,8 @@ async fn discovery_may_be_had_in_two_requests() {
         let subresources = thing["subresources"].as_array().unwrap();
         assert!(subresources.iter().any(|one| one["subresource"] == "status"), "{thing}");
         // kube's own discovery reads both ways.
-        let found = kube::discovery::pinned_kind(
-            &env.client,
-            &kube::core::GroupVersionKind::gvk(&env.group, "v1", "Thing"),
-        );
-        let (resource, capabilities) = found.await.unwrap();
+        let kind = kube::core::GroupVersionKind::gvk(&env.group, "v1", "Thing");
+        let (resource, capabilities) = kube::discovery::pinned_kind(&env.client, &kind).await.unwrap();
         assert_eq!(resource.plural, "things");
         assert!(capabilities.supports_operation(kube::discovery::verbs::WATCH));
     })

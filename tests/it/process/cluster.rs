@@ -61,10 +61,6 @@ async fn three_sites_join_serve_fail_over_and_obey() {
     pushed(&b).await;
     command_line(&a).await;
     wait("the last edit reached the followers", || async {
-        let pinned = |site: &Site| {
-            let nodes = site.nodes();
-            async move { nodes.await.get("c").await.unwrap().spec.pin.is_some() }
-        };
         (!pinned(&b).await && !pinned(&c).await).then_some(())
     })
     .await;
@@ -103,6 +99,11 @@ async fn three_sites_join_serve_fail_over_and_obey() {
     .await;
 
     leaving(&a, &b, &c).await;
+}
+
+/// Whether a site knows the node `c` as pinned.
+async fn pinned(site: &Site) -> bool {
+    site.nodes().await.get("c").await.unwrap().spec.pin.is_some()
 }
 
 /// What `node join` refuses, and how it takes.
