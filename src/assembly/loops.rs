@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::controllers::board::Board;
 use crate::controllers::local::LineTableSink;
 use crate::controllers::node::{addresses, beats, report, secrets};
+use crate::controllers::serials::Serials;
 use crate::controllers::service::retained::Retained;
 use crate::controllers::shared::context::{Clock, Context};
 use crate::controllers::snapshot::Snapshot;
@@ -95,6 +96,7 @@ impl Loops {
         let joined = Joined {
             facts: Facts { api_port, reverse_proxy: settings.reverse_proxy },
             retained: Retained::load(&client).await.context("read the records that were retained")?,
+            serials: Serials::load(&client).await.context("read the serials of the zones")?,
             peers: PeerClient::new().context("make the client of the peers")?,
             name_servers: settings.authority.name_servers.clone(),
             tables,
@@ -109,6 +111,7 @@ struct Joined {
     ctx: Context,
     facts: Facts,
     retained: Retained,
+    serials: Serials,
     peers: PeerClient,
     local: Arc<LocalProvider>,
     name_servers: Vec<DnsName>,
@@ -123,7 +126,7 @@ impl Joined {
         stop: &CancellationToken,
         tasks: &mut Tasks,
     ) -> Loops {
-        let Self { ctx, facts, retained, peers, local, name_servers, tables } = self;
+        let Self { ctx, facts, retained, serials, peers, local, name_servers, tables } = self;
         let stop = || stop.clone();
         let board = Board::default();
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
@@ -137,7 +140,8 @@ impl Joined {
             seeded: CancellationToken::new(),
         };
         let sink: Arc<dyn LineTableSink> = Arc::new(Tables(tables));
-        let inside = local::Inside { local, name_servers, retained: retained.clone(), tables: sink };
+        let retained_too = retained.clone();
+        let inside = local::Inside { local, name_servers, retained: retained_too, tables: sink, serials };
         let beating =
             beats::run(ctx.clone(), board.clone(), peers.clone(), seen(), known.subscribe(), stop());
         let viewing = view::Sources { snapshots: seen(), secrets: known.subscribe(), fed: fed.subscribe() };

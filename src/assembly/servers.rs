@@ -1,6 +1,7 @@
 //! The servers: their sockets, bound before anything else happens, and what each serves from.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -13,6 +14,7 @@ use crate::config::{Plane, Settings};
 use crate::controlplane::serve::listen;
 use crate::dns;
 use crate::dns::handler::Brain;
+use crate::domain::view::ClusterView;
 use crate::http::admin::{self, AdminState};
 use crate::http::server::{self, Limits};
 use crate::http::state::{self, ApiState};
@@ -21,6 +23,9 @@ use crate::telemetry::dns::DnsMetrics;
 use crate::telemetry::metrics::http::HttpMetrics;
 use crate::telemetry::metrics::{register_process, text};
 use crate::telemetry::tracing::LogFilter;
+
+/// How long callers of the v1 API wait at the start, at most, for a view of the cluster.
+const FIRST_VIEW: Duration = Duration::from_secs(5);
 
 /// Sockets that wait to be served.
 pub struct Sockets {
@@ -137,9 +142,19 @@ impl Sockets {
         // Set once: there is one start.
         let _ = shown.set(state.clone());
         let api = crate::http::router(state);
-        let until = stop.cancelled_owned();
-        tasks.spawn_infallible("v1 API", self.api.serve(api, http, Limits::default(), until));
-        readiness.take("http").ready();
+        let (ready, bound, mut views) = (readiness.take("http"), self.api, loops.views.clone());
+        tasks.spawn_infallible("v1 API", async move {
+            let known = tokio::time::timeout(FIRST_VIEW, views.wait_for(|view| knows_itself(view)));
+            if stop.run_until_cancelled(known).await.is_some() {
+                ready.ready();
+                bound.serve(api, http, Limits::default(), stop.cancelled_owned()).await;
+            }
+        });
         Ok(())
     }
+}
+
+/// Whether a view can answer peers: before that the right secret would be refused, and a leader would be no leader.
+fn knows_itself(view: &ClusterView) -> bool {
+    view.own().is_some_and(|own| own.spec.secret_ref.is_none() || !own.secret.is_empty())
 }

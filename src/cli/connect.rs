@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use crate::cli::error::CliError;
@@ -99,7 +99,15 @@ impl Access {
         (ours.is_file() && (self.data_dir.is_some() || !others)).then_some(ours)
     }
 
-    fn unreadable(&self, file: Option<&Path>, error: kube::config::KubeconfigError) -> CliError {
+    fn unreadable(&self, file: Option<&Path>, error: KubeconfigError) -> CliError {
+        let error = match error {
+            // The parser quotes the file, and the file holds tokens: only the place is told.
+            KubeconfigError::Parse(error) => match error.location() {
+                Some(at) => format!("is no kubeconfig: see its line {}, column {}", at.line(), at.column()),
+                None => "is no kubeconfig".to_owned(),
+            },
+            error => error.to_string(),
+        };
         match file {
             Some(path) => FieldError::new("--kubeconfig", format!("{}: {error}", path.display())).into(),
             None => CliError::failed(format!(

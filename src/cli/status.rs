@@ -14,6 +14,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::{Out, Text, Tone};
 use crate::cli::words::Lang;
 use crate::cli::world::World;
+use crate::wire::render::without_user;
 
 /// A node in a listing.
 #[derive(Debug, Serialize, PartialEq, Eq)]
@@ -101,7 +102,8 @@ fn node_row(node: &CocoaNode) -> NodeRow {
         status_code: status.status_code,
         state: state.to_owned(),
         reason: ready.map(|condition| condition.reason.clone()).unwrap_or_default(),
-        node_address: node.spec.node_address.clone(),
+        // An address may carry a password, which is nobody's to read over a shoulder.
+        node_address: without_user(&node.spec.node_address),
     }
 }
 

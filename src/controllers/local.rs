@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::vocab::PlatformProvider;
+use crate::controllers::serials::Serials;
 use crate::controllers::service::retained::Retained;
 use crate::controllers::service::zone::last_known;
 use crate::controllers::shared::context::Context;
@@ -38,6 +39,8 @@ pub struct Inside {
     pub retained: Retained,
     /// Takes line tables.
     pub tables: Arc<dyn LineTableSink>,
+    /// Serials that earlier processes noted.
+    pub serials: Serials,
 }
 
 /// Keeps zones, name servers and line tables at what the objects say; `seeded` is told once the zones hold what they
@@ -49,7 +52,8 @@ pub async fn run(
     seeded: CancellationToken,
     stop: CancellationToken,
 ) {
-    let Inside { local, name_servers, retained, tables } = inside;
+    let Inside { local, name_servers, retained, tables, mut serials } = inside;
+    local.go_on_from(serials.noted());
     let mut known = BTreeMap::new();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
@@ -59,6 +63,9 @@ pub async fn run(
             }
             line_tables(&ctx, tables.as_ref(), &mut known);
             seeded.cancel();
+            if let Err(error) = serials.note(&ctx.client, &local.ahead()).await {
+                warn!(error = %error, "a zone's serial may fall at the next start: it could not be noted");
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -26,4 +26,5 @@ pub mod generation;
 pub mod view;
 pub mod sync;
 pub mod manifests;
+pub mod serials;
 pub mod local;

@@ -49,6 +49,20 @@ impl LocalProvider {
         Self { hostmaster, ..self }
     }
 
+    /// Goes on above these serials, which an earlier process has published.
+    pub fn go_on_from(&self, serials: BTreeMap<DnsName, u32>) {
+        self.lock().gone.extend(serials);
+    }
+
+    /// Serials that are ahead of the clock, because changes came faster than seconds: a process that began by the clock
+    /// would fall behind them.
+    pub fn ahead(&self) -> Vec<(DnsName, u32)> {
+        let now = self.seconds();
+        let zones = self.zones.load();
+        let serials = zones.iter().map(|zone| (zone.name().clone(), zone.soa().serial));
+        serials.filter(|(_, serial)| (1..1 << 31).contains(&serial.wrapping_sub(now))).collect()
+    }
+
     /// Puts back what stood in `zone` before a restart. What is there already stays.
     pub fn seed(&self, zone: &DnsName, found: &FoundZone) -> Result<(), FieldError> {
         self.edit(zone, |before| {

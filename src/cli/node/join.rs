@@ -27,6 +27,7 @@ use crate::domain::names::FieldError;
 use crate::domain::secret::Secret;
 use crate::peers::PeerClient;
 use crate::wire::cluster::{CocoaBasic, NodeInfo};
+use crate::wire::render::without_user;
 
 /// How long the new node may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -166,7 +167,7 @@ fn show(candidate: &Candidate, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
         (lang.pick("object", "对象"), candidate.object.clone()),
         (lang.pick("name", "名称"), spec.node_name.clone()),
         ("nodeCode", spec.node_code.clone()),
-        (lang.pick("address", "地址"), spec.node_address.clone()),
+        (lang.pick("address", "地址"), without_user(&spec.node_address)),
         (lang.pick("mode", "模式"), spec.work_mode.as_str().to_owned()),
         (lang.pick("lines", "线路"), if lines.is_empty() { "-".to_owned() } else { lines.join(",") }),
         (lang.pick("network", "网络"), format!("{:?}", spec.network_type)),

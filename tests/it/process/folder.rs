@@ -12,7 +12,7 @@ const OLD: &str = "APIPort: 80\nNodeName: Cocoa\nNodeCode: old-code\nNodeAddress
     ReverseProxy: true\nWorkMode: leader\nCocoaSecret: canary-old-secret\nTimeout: 7\nDataBaseType: mysql\nDSN: canary-dsn\n";
 
 fn map(name: &str, value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: {value}}}\n")
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n")
 }
 
 #[tokio::test]

@@ -59,8 +59,15 @@ async fn figures(site: &Site) -> [f64; 5] {
 }
 
 async fn figures_become(site: &Site, expect: [f64; 5]) {
-    wait(&format!("the figures are {expect:?}"), || async { (figures(site).await == expect).then_some(()) })
-        .await;
+    let last = Mutex::new(None);
+    let met = wait_within("the figures are as they should be", LONG, || async {
+        let now = figures(site).await;
+        *last.lock().unwrap() = Some(now);
+        (now == expect).then_some(())
+    });
+    if tokio::time::timeout(LONG / 2, met).await.is_err() {
+        panic!("{}: the figures are {:?}, not {expect:?}", site.name, last.into_inner().unwrap());
+    }
 }
 
 #[tokio::test]
