@@ -67,7 +67,7 @@ fn view() -> anyhow::Result<ClusterView> {
 async fn ours(views: watch::Receiver<Arc<ClusterView>>) -> anyhow::Result<SocketAddr> {
     let plane = ControlPlane::in_memory().await?;
     let metrics = HttpMetrics::default();
-    let state = ApiState::new(views, plane.client(), Registry::new(), metrics.clone(), Settings::default())?;
+    let state = ApiState::new(views, plane.client(), Registry::new(), &metrics, Settings::default())?;
     let bound = server::bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
     let at = bound.local_addr;
     tokio::spawn(async move {
