@@ -1,6 +1,7 @@
 //! Names that are right by construction: parsed once at the door, never checked again.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A field that can't be accepted, in words for the person who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
