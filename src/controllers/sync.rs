@@ -2,7 +2,7 @@
 //! kind expect. A follower pushes nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -42,6 +42,24 @@ impl Follower {
     }
 }
 
+/// What is being pushed now, rendered once for all who are pushed it at a time and kept no longer than that: a large
+/// cluster's push is a megabyte, and a follower each would make it fifty.
+#[derive(Clone, Default)]
+struct Renderings(Arc<Mutex<Option<(Arc<ClusterView>, Audience, Weak<Push>)>>>);
+
+impl Renderings {
+    fn of(&self, view: &Arc<ClusterView>, audience: Audience) -> Arc<Push> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = last.as_ref().filter(|(of, to, _)| Arc::ptr_eq(of, view) && *to == audience);
+        if let Some(push) = same.and_then(|(_, _, push)| push.upgrade()) {
+            return push;
+        }
+        let push = Arc::new(Push::of(view, audience));
+        *last = Some((view.clone(), audience, Arc::downgrade(&push)));
+        push
+    }
+}
+
 /// Pushes until `stop`.
 pub async fn run(
     peers: PeerClient,
@@ -50,11 +68,12 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let mut tasks = Keyed::new();
-    let source = views.clone();
+    let (source, renderings) = (views.clone(), Renderings::default());
     loop {
         let wished = followers(&views.borrow_and_update());
         tasks.follow(wished, |name, follower, stop| {
-            push(peers.clone(), metrics.clone(), name, follower, source.clone(), stop)
+            let from = (source.clone(), renderings.clone());
+            push(peers.clone(), metrics.clone(), name, follower, from, stop)
         });
         tokio::select! {
             () = stop.cancelled() => return,
@@ -89,14 +108,17 @@ async fn push(
     metrics: ReconcileMetrics,
     name: String,
     to: Follower,
-    mut views: watch::Receiver<Arc<ClusterView>>,
+    (mut views, renderings): (watch::Receiver<Arc<ClusterView>>, Renderings),
     stop: CancellationToken,
 ) {
     let mut said: Option<String> = None;
     loop {
         let view = views.borrow_and_update().clone();
-        let body = Push::of(&view, to.audience()).addressed(&to.secret);
-        let outcome = peers.push(&to.address, &to.secret, &body, DEADLINE).await;
+        let rendered = renderings.of(&view, to.audience());
+        let outcome =
+            peers.push(&to.address, &to.secret, rendered.addressed(&to.secret), DEADLINE).await;
+        // Not kept while waiting for the next.
+        drop(rendered);
         metrics.peer_called("push", outcome.as_ref().map(|_| ()).map_err(PeerError::class));
         let trouble = match outcome {
             Ok(PushOutcome::Taken) => None,

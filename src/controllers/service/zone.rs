@@ -74,7 +74,7 @@ async fn turn(
         provider.resume(&id.zone, last_known(services, &retained.of(&id.zone)));
         memory.resumed = true;
     }
-    let wish = wish(services.iter().map(|managed| &managed.service), &snapshot.cluster);
+    let wish = wish(services.iter().map(|managed| &*managed.service), &snapshot.cluster);
     let mut fresh = false;
     let due = memory.due.is_none_or(|due| due <= Instant::now());
     let same = memory.last.as_ref().is_some_and(|(last, _)| last.same_targets(&wish));
@@ -121,7 +121,7 @@ fn next_look(done: &Done, failures: u32) -> Duration {
 pub fn last_known(services: &[Managed], retained: &[(RecordKey, RecordSet)]) -> FoundZone {
     let ours = |set: RecordSet| Found { set, owner: Owner::Ours, id: None };
     let mut all: FoundZone = retained.iter().map(|(key, set)| (key.clone(), ours(set.clone()))).collect();
-    for service in services.iter().map(|managed| &managed.service) {
+    for service in services.iter().map(|managed| &*managed.service) {
         for (&(line, family), last) in &service.last {
             let key = RecordKey { name: service.name.clone(), line, family };
             all.insert(key, ours(RecordSet { values: last.values.clone(), ttl: last.ttl }));
