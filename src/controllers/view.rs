@@ -56,19 +56,17 @@ pub async fn run(
     let Sources { mut snapshots, mut secrets, mut fed } = sources;
     let mut remembered = None;
     let mut costly: Option<Costly> = None;
-    // Waiting for a change marks it as seen, so who woke us must be remembered: else an edit would be taken for a beat.
-    let mut edited = true;
     loop {
-        let news = edited || snapshots.has_changed().unwrap_or(true) || secrets.has_changed().unwrap_or(true);
         let snapshot = snapshots.borrow_and_update().clone();
         let known = secrets.borrow_and_update().clone();
         fed.mark_unchanged();
         if let Some(snapshot) = snapshot {
-            let kept = costly.take().filter(|_| !news);
+            // By what it was made of and not by who woke: waiting for a change marks it as seen.
+            let kept = costly.take().filter(|kept| kept.is_of(&snapshot, &known));
             let services = kept.as_ref().map_or_else(|| services(&snapshot), |kept| kept.services.clone());
             let mut view = view(&ctx, facts, &board, &snapshot, &known, services.clone());
             let digest = kept.map_or_else(|| digest(&view), |kept| kept.digest);
-            costly = Some(Costly { services, digest: digest.clone() });
+            costly = Some(Costly { snapshot, known, services, digest: digest.clone() });
             match remember(&ctx, &mut remembered, &view, digest).await {
                 Ok(now) => {
                     view.generation = now.generation;
@@ -81,23 +79,27 @@ pub async fn run(
                 }
             }
         }
-        let woken = tokio::select! {
+        tokio::select! {
             () = stop.cancelled() => return,
-            changed = snapshots.changed() => changed.map(|()| true),
-            changed = secrets.changed() => changed.map(|()| true),
-            changed = fed.changed() => changed.map(|()| false),
-        };
-        match woken {
-            Ok(by_an_edit) => edited = by_an_edit,
-            Err(_) => return,
+            changed = snapshots.changed() => if changed.is_err() { return },
+            changed = secrets.changed() => if changed.is_err() { return },
+            changed = fed.changed() => if changed.is_err() { return },
         }
     }
 }
 
 /// What is made anew only when the objects changed.
 struct Costly {
+    snapshot: Arc<Snapshot>,
+    known: Arc<NodeSecrets>,
     services: Arc<Vec<ServiceView>>,
     digest: String,
+}
+
+impl Costly {
+    fn is_of(&self, snapshot: &Arc<Snapshot>, known: &Arc<NodeSecrets>) -> bool {
+        Arc::ptr_eq(&self.snapshot, snapshot) && Arc::ptr_eq(&self.known, known)
+    }
 }
 
 /// The empty view of a process that has just started.

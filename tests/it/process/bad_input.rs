@@ -259,7 +259,7 @@ async fn hostile_dns_packets_get_an_error_or_silence_and_the_next_asker_an_answe
         [head(0, [2, 0, 0, 0]), question.clone(), question.clone()].concat(),
         [head(0, [1, 0, 0, 0]), name.to_vec(), vec![0, 252, 0, 1]].concat(),
         // OPT twice, and a client subnet with more bits than an address has.
-        [head(0, [1, 0, 0, 2]), question.clone(), vec![0, 0, 41, 4, 0, 0, 0, 0, 0, 0, 0].repeat(2)].concat(),
+        [head(0, [1, 0, 0, 2]), question.clone(), [0, 0, 41, 4, 0, 0, 0, 0, 0, 0, 0].repeat(2)].concat(),
         [
             head(0, [1, 0, 0, 1]),
             question.clone(),

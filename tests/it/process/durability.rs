@@ -143,6 +143,44 @@ async fn a_kill_at_any_moment_loses_nothing_acknowledged() {
     assert!(site.stop().await.success());
 }
 
+#[tokio::test]
+async fn a_kill_during_the_first_start_leaves_nothing_that_stops_the_next() {
+    for step in 0..12_u64 {
+        let mut site = Site::new("a", &["--public-address", "203.0.113.1"]);
+        let mut child = site.command().stderr(std::process::Stdio::null()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(step * 12)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        site.start().await;
+        let node = site.nodes().await.get("a").await.unwrap();
+        assert_eq!(
+            node.spec.addresses.unwrap().fixed.unwrap(),
+            ["203.0.113.1"],
+            "killed after {} ms",
+            step * 12
+        );
+        let (code, _) = site.call("getClusterInfo", &json!({"cocoaSecret": site.secret().await})).await;
+        assert_eq!(code, 200);
+        let leftovers: Vec<String> = std::fs::read_dir(site.data())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".new"))
+            .collect();
+        assert!(leftovers.is_empty(), "{leftovers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_at_any_moment_of_a_start_ends_it_in_order() {
+    for step in 0..6_u64 {
+        let mut site = Site::new("a", &["--public-address", "203.0.113.1"]);
+        site.spawn().await;
+        tokio::time::sleep(Duration::from_millis(step * 20)).await;
+        let ended = site.stop().await;
+        assert!(ended.success(), "after {} ms: {ended:?}\n{}", step * 20, site.log());
+    }
+}
+
 /// A watch from before the kill resumes or is told 410; one from the list after it sees the next write.
 async fn watch_goes_on(client: &Client, before: u64, listed: u64, round: usize) {
     let api = Api::<ConfigMap>::namespaced(client.clone(), "default");

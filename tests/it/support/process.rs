@@ -184,10 +184,7 @@ impl Site {
     /// The program with an environment of its own.
     pub fn program(&self) -> Command {
         let mut command = Command::new(PROGRAM);
-        command
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("PATH", std::env::var("PATH").unwrap_or_default());
+        command.env_clear().env("HOME", self.home.path());
         command.current_dir(self.home.path());
         command
     }
@@ -390,6 +387,7 @@ impl Site {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "the harness shows what a failed test says there")]
 impl Drop for Site {
     fn drop(&mut self) {
         self.kill();
