@@ -115,8 +115,7 @@ async fn push(
     loop {
         let view = views.borrow_and_update().clone();
         let rendered = renderings.of(&view, to.audience());
-        let outcome =
-            peers.push(&to.address, &to.secret, rendered.addressed(&to.secret), DEADLINE).await;
+        let outcome = peers.push(&to.address, &to.secret, rendered.addressed(&to.secret), DEADLINE).await;
         // Not kept while waiting for the next.
         drop(rendered);
         metrics.peer_called("push", outcome.as_ref().map(|_| ()).map_err(PeerError::class));
