@@ -1,23 +1,25 @@
 //! The only place that knows everything: settings in, a client (of a cluster or of the embedded plane), providers,
 //! loops and servers out. It decides nothing that a setting or a loop could.
 
+pub mod listening;
 pub mod plane;
 pub mod loops;
 pub mod servers;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use kube::Client;
-use prometheus::Registry;
 use tracing::info;
 
 use crate::assembly::loops::{Loops, Wiring};
-use crate::assembly::servers::{Parts, Sockets};
-use crate::config::{Plane, Settings};
+use crate::assembly::servers::{Operations, Parts, Sockets};
+use crate::config::{FirstNode, Plane, Settings};
 use crate::controllers::manifests::Manifests;
 use crate::controllers::node::own;
+use crate::dns::source::LineTables;
 use crate::domain::secret::Secret;
 use crate::process::{DRAIN_DEADLINE, Readiness, Shutdown, Tasks};
 use crate::telemetry::tracing::LogFilter;
@@ -31,21 +33,29 @@ pub async fn operate(settings: Settings, log: LogFilter) -> anyhow::Result<()> {
     shutdown.on_signals().context("listen for signals")?;
     let readiness = Readiness::new(&shutdown, PARTS);
     let mut tasks = Tasks::new(&shutdown);
-    // Sockets first: a port that is in use must stop the start before anything was written.
-    let sockets = Sockets::bind(&settings.listen).await?;
+    // Files and sockets first: what can't be read or is in use must stop the start before anything was written.
+    let inputs = Inputs::read(&settings)?;
+    let mut sockets = Sockets::bind(&settings).await?;
+    let operations = sockets.serve_operations(log, &readiness, &shutdown, &mut tasks)?;
+    let listening = sockets.listening.clone();
     let (client, embedded) = match &settings.plane {
         Plane::Embedded(embedded) => {
-            let plane = plane::embedded(embedded, &shutdown, &mut tasks).await?;
+            let plane = plane::embedded(embedded, sockets.take_plane(), &shutdown, &mut tasks).await?;
+            listening.write(&embedded.data_dir).context("write the addresses in use")?;
             (plane.client(), Some(plane))
         }
         Plane::Cluster(access) => (plane::cluster(access).await?, None),
     };
     readiness.take("control-plane").ready();
-    let first = first_objects(&settings, &client, &shutdown, &mut tasks).await;
+    let mut first_node = settings.first_node.clone();
+    listening.complete(&mut first_node);
+    let first = first_objects(&settings, &first_node, inputs.secret, &client, &shutdown, &mut tasks).await;
     let started = match first {
         Ok(()) => {
             readiness.take("node").ready();
-            start(&settings, client, sockets, log, &readiness, &shutdown, &mut tasks).await
+            let starting =
+                Starting { settings: &settings, client, sockets, tables: inputs.tables, operations };
+            starting.start(&readiness, &shutdown, &mut tasks).await
         }
         Err(error) => Err(error),
     };
@@ -59,14 +69,44 @@ pub async fn operate(settings: Settings, log: LogFilter) -> anyhow::Result<()> {
     if let Some(plane) = embedded {
         plane.close().await;
     }
+    if let Plane::Embedded(embedded) = &settings.plane {
+        listening.forget(&embedded.data_dir);
+    }
     info!("stopped");
     ended.map_err(Into::into)
+}
+
+/// What is read from files before anything is touched.
+struct Inputs {
+    tables: Arc<LineTables>,
+    secret: Option<Secret>,
+}
+
+impl Inputs {
+    fn read(settings: &Settings) -> anyhow::Result<Self> {
+        let tables: Arc<LineTables> = Arc::default();
+        // Later a bad table leaves the one before it in force; at the start there is none before it, and everybody
+        // would be on `default`.
+        tables.read_paths(&settings.line_tables).context("--line-table")?;
+        let read = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("--secret-file: read {}", path.display()))?;
+            match text.trim() {
+                "" => bail!("--secret-file: {} is empty: write the secret into it", path.display()),
+                text => Ok(Secret::new(text)),
+            }
+        };
+        let secret = settings.first_node.secret_file.as_ref().map(read).transpose()?;
+        Ok(Self { tables, secret })
+    }
 }
 
 /// What must exist before the loops start: what lies in the manifests folders, what the old configuration says, and
 /// this process's own node.
 async fn first_objects(
     settings: &Settings,
+    first_node: &FirstNode,
+    secret: Option<Secret>,
     client: &Client,
     shutdown: &Shutdown,
     tasks: &mut Tasks,
@@ -80,36 +120,37 @@ async fn first_objects(
         info!(applied = pass.applied, failed = pass.failed, refused = pass.refused, "manifests applied");
         tasks.spawn_infallible("manifests", manifests.run(shutdown.token(), |_| ()));
     }
-    let secret = match &settings.first_node.secret_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("--secret-file: read {}", path.display()))?;
-            Some(Secret::new(text.trim()))
-        }
-        None => None,
-    };
-    let node = settings.first_node.object(&settings.node);
+    let node = first_node.object(&settings.node);
     own::ensure(client, &node, secret).await.context("this process's own CocoaNode")
 }
 
-async fn start(
-    settings: &Settings,
+/// What the loops and the servers are started from.
+struct Starting<'a> {
+    settings: &'a Settings,
     client: Client,
     sockets: Sockets,
-    log: LogFilter,
-    readiness: &Readiness,
-    shutdown: &Shutdown,
-    tasks: &mut Tasks,
-) -> anyhow::Result<()> {
-    let registry = Registry::new();
-    let wiring = Wiring {
-        settings,
-        client: client.clone(),
-        clock: Arc::new(Timestamp::now),
-        api_port: sockets.api_address().port(),
-        registry: &registry,
-        readiness,
-    };
-    let loops = Loops::start(wiring, shutdown, tasks).await?;
-    sockets.serve(Parts { settings, client, loops: &loops, registry, log }, readiness, shutdown, tasks)
+    tables: Arc<LineTables>,
+    operations: Operations,
+}
+
+impl Starting<'_> {
+    async fn start(
+        self,
+        readiness: &Readiness,
+        shutdown: &Shutdown,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<()> {
+        let Self { settings, client, sockets, tables, operations } = self;
+        let wiring = Wiring {
+            settings,
+            client: client.clone(),
+            clock: Arc::new(Timestamp::now),
+            api_port: sockets.listening.api.port(),
+            tables,
+            registry: &operations.registry,
+            readiness,
+        };
+        let loops = Loops::start(wiring, shutdown, tasks).await?;
+        sockets.serve(Parts { settings, client, loops: &loops, operations }, readiness, shutdown, tasks)
+    }
 }

@@ -47,7 +47,7 @@ pub struct Settings {
     pub first_node: FirstNode,
     /// Peers from these networks are told credentials by `getClusterInfo`; nobody else.
     pub reveal_credentials_to: Vec<IpNet>,
-    /// Whether a reverse proxy stands in front: then the asker's address is the one that it forwards.
+    /// Whether a reverse proxy stands in front: told in the v1 API's documents; what a proxy forwards is never believed.
     pub reverse_proxy: bool,
     /// Who answers for the zones of the DNS server inside.
     pub authority: Authority,
@@ -125,8 +125,8 @@ pub struct FirstNode {
 /// Who answers for the zones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authority {
-    /// Mail address in the SOA; none: `hostmaster@` the zone.
-    pub hostmaster: Option<String>,
+    /// Mailbox in the SOA as a name, its `@` a dot; none: `hostmaster` in each zone.
+    pub hostmaster: Option<DnsName>,
     /// The zones' name servers; empty: `ns` in each zone.
     pub name_servers: Vec<DnsName>,
 }

@@ -14,8 +14,11 @@ use tokio::net::UdpSocket;
 /// A server that answers for `names`, all in `zone`; it runs as long as what is returned lives.
 pub async fn serve(zone: &str, names: &[String]) -> anyhow::Result<(SocketAddr, Server<Catalog>)> {
     let origin = Name::from_ascii(format!("{zone}."))?;
-    let mut handler =
-        InMemoryZoneHandler::<TokioRuntimeProvider>::empty(origin.clone(), ZoneType::Primary, AxfrPolicy::Deny);
+    let mut handler = InMemoryZoneHandler::<TokioRuntimeProvider>::empty(
+        origin.clone(),
+        ZoneType::Primary,
+        AxfrPolicy::Deny,
+    );
     let soa = SOA::new(origin.clone(), origin.clone(), 1, 3600, 600, 604_800, 60);
     handler.upsert_mut(Record::from_rdata(origin.clone(), 3600, RData::SOA(soa)), 0);
     for name in names {

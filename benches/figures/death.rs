@@ -25,19 +25,28 @@ fn public(site: usize) -> Ipv4Addr {
 }
 
 fn manifest(sites: &[Site]) -> String {
-    let secret = format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: bench, namespace: cocoasyncer-system}}\nstringData: {{cocoaSecret: {SECRET}}}\n");
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: bench, namespace: cocoasyncer-system}}\nstringData: {{cocoaSecret: {SECRET}}}\n"
+    );
     let node = |(index, site): (usize, &Site)| {
         let (name, line) = LINES[index];
-        let (mode, address) = if index == 0 { ("leader", format!(", addresses: {{fixed: [{}]}}", public(0))) } else { ("follower", String::new()) };
+        let (mode, address) = if index == 0 {
+            ("leader", format!(", addresses: {{fixed: [{}]}}", public(0)))
+        } else {
+            ("follower", String::new())
+        };
         format!(
             "apiVersion: cocoasyncer.io/v1alpha1\nkind: CocoaNode\nmetadata: {{name: {name}}}\nspec: {{nodeName: {name}, nodeCode: {name}, nodeAddress: 'http://{}', workMode: {mode}, isps: [{line}], secretRef: {{name: bench}}{address}}}\n",
             site.api
         )
     };
     let service = |index: usize| {
-        format!("apiVersion: cocoasyncer.io/v1alpha1\nkind: ManagedService\nmetadata: {{name: s{index:03}}}\nspec: {{serviceName: s{index:03}, domain: example.com, record: s{index:03}}}\n")
+        format!(
+            "apiVersion: cocoasyncer.io/v1alpha1\nkind: ManagedService\nmetadata: {{name: s{index:03}}}\nspec: {{serviceName: s{index:03}, domain: example.com, record: s{index:03}}}\n"
+        )
     };
-    let all = std::iter::once(secret).chain(sites.iter().enumerate().map(node)).chain((0..NAMES).map(service));
+    let all =
+        std::iter::once(secret).chain(sites.iter().enumerate().map(node)).chain((0..NAMES).map(service));
     all.collect::<Vec<_>>().join("---\n")
 }
 
@@ -65,14 +74,24 @@ fn sites(dir: &Path) -> anyhow::Result<Vec<Site>> {
 }
 
 /// Waits until a site answers every name so that `is_right`; gives the time.
-fn follow(site: &Site, questions: &[Vec<u8>], within: Duration, is_right: impl Fn(Ipv4Addr) -> bool) -> anyhow::Result<Timestamp> {
+fn follow(
+    site: &Site,
+    questions: &[Vec<u8>],
+    within: Duration,
+    is_right: impl Fn(Ipv4Addr) -> bool,
+) -> anyhow::Result<Timestamp> {
     let deadline = Instant::now() + within;
     loop {
         let answers = ask_all(site.dns, questions, Duration::from_millis(300))?;
         if answers.iter().all(|answer| answer.is_some_and(&is_right)) {
             return Ok(Timestamp::now());
         }
-        anyhow::ensure!(Instant::now() < deadline, "DNS did not follow within {} s, see {}", within.as_secs(), site.log().display());
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "DNS did not follow within {} s, see {}",
+            within.as_secs(),
+            site.log().display()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -98,8 +117,10 @@ fn round() -> anyhow::Result<Round> {
     let dir = directory()?;
     let mut sites = sites(dir.path())?;
     sites.iter_mut().try_for_each(Site::start)?;
-    let questions =
-        (0_u16..).take(NAMES).map(|index| question(&format!("s{index:03}.example.com"), ASKER, index)).collect::<anyhow::Result<Vec<_>>>()?;
+    let questions = (0_u16..)
+        .take(NAMES)
+        .map(|index| question(&format!("s{index:03}.example.com"), ASKER, index))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     for site in &sites {
         follow(site, &questions, Duration::from_secs(60), |address| address == public(1))?;
     }
@@ -111,7 +132,9 @@ fn round() -> anyhow::Result<Round> {
     let changed = std::thread::scope(|scope| {
         let look = |site| {
             let questions = &questions;
-            scope.spawn(move || follow(site, questions, Duration::from_secs(30), |address| address != public(1)))
+            scope.spawn(move || {
+                follow(site, questions, Duration::from_secs(30), |address| address != public(1))
+            })
         };
         let all = survivors.map(look);
         all.map(|one| one.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked"))))
@@ -132,7 +155,9 @@ pub fn run() -> anyhow::Result<Vec<Figure>> {
     let rounds = (0..ROUNDS).map(|_| round()).collect::<anyhow::Result<Vec<_>>>()?;
     let middle = |of: fn(&Round) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
     let (all, detection, own) = (middle(|r| r.all), middle(|r| r.detection), middle(|r| r.own));
-    let each = |of: fn(&Round) -> f64| rounds.iter().map(|round| format!("{:.2}", of(round))).collect::<Vec<_>>().join(", ");
+    let each = |of: fn(&Round) -> f64| {
+        rounds.iter().map(|round| format!("{:.2}", of(round))).collect::<Vec<_>>().join(", ")
+    };
     Ok(vec![
         Figure {
             what: "death to the last of 100 records, 3 sites",

@@ -101,11 +101,17 @@ pub fn run() -> anyhow::Result<Vec<Figure>> {
         let badge = client.get(format!("http://{ours}/v1/badge")).send().await?;
         anyhow::Ok((info.bytes().await?, badge.bytes().await?))
     })?;
-    anyhow::ensure!(info.windows(7).any(|part| part == b"\"n02\"" || part.starts_with(b"\"n02\"")), "no cluster in the answer");
+    anyhow::ensure!(
+        info.windows(7).any(|part| part == b"\"n02\"" || part.starts_with(b"\"n02\"")),
+        "no cluster in the answer"
+    );
     let sizes = (info.len(), badge.len());
     let bare = runtime.block_on(bare(info, badge))?;
     let request = |line: &str, body: &str| {
-        format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
     };
     let figure = |what, request: String, size: usize| -> anyhow::Result<Figure> {
         let pairs = Pairs::measure(

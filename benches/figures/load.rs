@@ -55,7 +55,8 @@ impl Connection {
             answer.push(octet[0]);
         }
         let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
         let all = answer.len() + length.context("the answer has no length")?;
         let mut rest = vec![0; all - answer.len()];
         stream.read_exact(&mut rest)?;

@@ -127,7 +127,8 @@ fn watchers() -> anyhow::Result<Figure> {
     let run = |watchers| {
         let dir = directory()?;
         runtime.block_on(async {
-            let plane = ControlPlane::open(Options { dir: Some(dir.path().into()), ..Options::default() }).await?;
+            let plane =
+                ControlPlane::open(Options { dir: Some(dir.path().into()), ..Options::default() }).await?;
             let round = round(&plane.client(), watchers, "event").await?;
             plane.close().await;
             anyhow::Ok(round)
@@ -141,7 +142,10 @@ fn watchers() -> anyhow::Result<Figure> {
         unit: "",
         promise: Promise::AtMost(0.0),
         ratio: (seconds / alone, "the time without watchers"),
-        raw: format!("{seconds:.2} s with 10 watchers, {alone:.2} s with none, {:.0} events/s in all", (EVENTS * WATCHERS) as f64 / seconds),
+        raw: format!(
+            "{seconds:.2} s with 10 watchers, {alone:.2} s with none, {:.0} events/s in all",
+            (EVENTS * WATCHERS) as f64 / seconds
+        ),
     })
 }
 

@@ -26,10 +26,13 @@ struct World {
 impl World {
     fn of(services: usize) -> anyhow::Result<Self> {
         let now = Timestamp::now();
-        let nodes = (1..=50).map(|index| objects::node(index, "http://node.invalid")).collect::<Result<Vec<_>, _>>()?;
+        let nodes = (1..=50)
+            .map(|index| objects::node(index, "http://node.invalid"))
+            .collect::<Result<Vec<_>, _>>()?;
         let vitals = |lost: usize| -> BTreeMap<String, Vital> {
             let vital = |index: usize| {
-                let addresses = BTreeMap::from([(Family::V4, BTreeSet::from([objects::public(index).into()]))]);
+                let addresses =
+                    BTreeMap::from([(Family::V4, BTreeSet::from([objects::public(index).into()]))]);
                 let pulse = if index == lost { Pulse::unseen(now) } else { Pulse::own(now, now) };
                 (format!("n{index:02}"), Vital { pulse, addresses })
             };

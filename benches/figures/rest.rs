@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path};
 use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path};
 use axum::routing::post;
 use cocoasyncer::api::vocab::Family;
 use cocoasyncer::domain::liveness::Pulse;
@@ -24,12 +24,18 @@ pub async fn serve() -> anyhow::Result<SocketAddr> {
     let at = listener.local_addr()?;
     let address = format!("http://{at}");
     let router = Router::new()
-        .route("/{node}/v1/getClusterInfo", post(move |Path(node): Path<String>| {
-            let answer = beat(&node, &address).unwrap_or_default();
-            async move { answer }
-        }))
+        .route(
+            "/{node}/v1/getClusterInfo",
+            post(move |Path(node): Path<String>| {
+                let answer = beat(&node, &address).unwrap_or_default();
+                async move { answer }
+            }),
+        )
         // Real followers take 1 MiB as well.
-        .route("/{node}/v1/updateClusterInfo", post(|_: Bytes| async { to_json(&Envelope::of(Outcome::Done)) }))
+        .route(
+            "/{node}/v1/updateClusterInfo",
+            post(|_: Bytes| async { to_json(&Envelope::of(Outcome::Done)) }),
+        )
         .layer(DefaultBodyLimit::max(1 << 20));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(at)

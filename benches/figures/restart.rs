@@ -43,7 +43,8 @@ async fn fill(dir: &Path, rest: SocketAddr) -> anyhow::Result<()> {
     objects::install_crds(&client).await?;
     let secrets = Api::<Secret>::namespaced(client.clone(), "cocoasyncer-system");
     objects::create_all(&secrets, vec![objects::node_secret()?], 1).await?;
-    let nodes = (1..=NODES).map(|index| objects::node(index, &format!("http://{rest}"))).collect::<Result<_, _>>()?;
+    let nodes =
+        (1..=NODES).map(|index| objects::node(index, &format!("http://{rest}"))).collect::<Result<_, _>>()?;
     objects::create_all(&Api::<CocoaNode>::all(client.clone()), nodes, 64).await?;
     let services = (0..SERVICES).map(objects::service).collect::<Result<_, _>>()?;
     objects::create_all(&Api::<ManagedService>::namespaced(client.clone(), "default"), services, 128).await?;
@@ -93,14 +94,19 @@ impl World {
 
 /// Waits until every service has its records.
 async fn all_ready(site: &Site) -> anyhow::Result<()> {
-    until("the first start has written all records", Duration::from_secs(120), Duration::from_millis(500), || async {
-        let api = Api::<ManagedService>::all(client(site).await.ok()?);
-        let all = api.list(&Default::default()).await.ok()?;
-        let done = all.iter().filter(|service| {
-            service.status.as_ref().is_some_and(|status| status.records.len() == 6)
-        });
-        (done.count() == SERVICES).then_some(())
-    })
+    until(
+        "the first start has written all records",
+        Duration::from_secs(120),
+        Duration::from_millis(500),
+        || async {
+            let api = Api::<ManagedService>::all(client(site).await.ok()?);
+            let all = api.list(&Default::default()).await.ok()?;
+            let done = all
+                .iter()
+                .filter(|service| service.status.as_ref().is_some_and(|status| status.records.len() == 6));
+            (done.count() == SERVICES).then_some(())
+        },
+    )
     .await
 }
 
@@ -165,7 +171,12 @@ fn starts(world: &mut World) -> anyhow::Result<Figure> {
         unit: " s",
         promise: Promise::AtMost(2.0),
         ratio: (measured / median(&empty), "the restart of an empty site"),
-        raw: format!("after a stop {} s, after SIGKILL {} s, empty {} s", list(&stopped), list(&killed), list(&empty)),
+        raw: format!(
+            "after a stop {} s, after SIGKILL {} s, empty {} s",
+            list(&stopped),
+            list(&killed),
+            list(&empty)
+        ),
     })
 }
 
@@ -205,7 +216,10 @@ fn memory(world: &mut World) -> anyhow::Result<Vec<Figure>> {
             unit: " MiB",
             promise: Promise::AtMost(96.0),
             ratio: (large / idle_all, "an idle site's memory"),
-            raw: format!("highest of {} s: {large:.1} MiB, {large_own:.1} of them not the program's file; idle {idle_all:.1} and {idle_own:.1}", COUNTED.as_secs()),
+            raw: format!(
+                "highest of {} s: {large:.1} MiB, {large_own:.1} of them not the program's file; idle {idle_all:.1} and {idle_own:.1}",
+                COUNTED.as_secs()
+            ),
         },
         Figure {
             what: "more with 12,000 foreign Secrets",

@@ -42,18 +42,19 @@ impl World {
     async fn start(plane: &ControlPlane) -> anyhow::Result<Self> {
         let client = plane.client();
         objects::install_crds(&client).await?;
-        let nodes = (1..=6).map(|index| objects::node(index, "http://node.invalid")).collect::<Result<_, _>>()?;
+        let nodes =
+            (1..=6).map(|index| objects::node(index, "http://node.invalid")).collect::<Result<_, _>>()?;
         objects::create_all(&Api::<CocoaNode>::all(client.clone()), nodes, 8).await?;
         let services = (0..SERVICES).map(objects::service).collect::<Result<_, _>>()?;
-        objects::create_all(&Api::<ManagedService>::namespaced(client.clone(), "default"), services, 64).await?;
+        objects::create_all(&Api::<ManagedService>::namespaced(client.clone(), "default"), services, 64)
+            .await?;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let stores = Stores::start(&client, &stop, &mut |_, watch| drop(tasks.spawn(watch)));
         let (provider, began) = (Arc::new(MemoryProvider::default()), Timestamp::now());
         let of = provider.clone();
         let provider_for = Arc::new(move |_: &_| Some(of.clone() as Arc<dyn DnsProvider>));
         let clock = Arc::new(move || began);
-        let ctx =
-            Context::new(client.clone(), "n01".into(), stores, clock, provider_for, Default::default());
+        let ctx = Context::new(client.clone(), "n01".into(), stores, clock, provider_for, Default::default());
         let (board, sender) = (Board::default(), watch::Sender::new(None));
         let seen = || sender.subscribe();
         let retained = Retained::load(&client).await?;
@@ -117,7 +118,10 @@ async fn measure() -> anyhow::Result<Vec<Figure>> {
         lists = lists.max(after.1.0 - before.1.0);
     }
     let ours = writes + records as u64;
-    let raw = format!("{ROUNDS} resyncs of {SERVICES} services: {writes} writes to the plane, {records} to the provider; the first pass made {} and {}", first.0, first.1.1);
+    let raw = format!(
+        "{ROUNDS} resyncs of {SERVICES} services: {writes} writes to the plane, {records} to the provider; the first pass made {} and {}",
+        first.0, first.1.1
+    );
     Ok(vec![
         Figure {
             what: "writes of a resync that changes nothing",

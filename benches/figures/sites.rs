@@ -101,7 +101,11 @@ impl Site {
     /// Fails where the process has ended by itself.
     pub fn must_run(&mut self) -> anyhow::Result<()> {
         let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-        anyhow::ensure!(ended.is_none(), "the program ended by itself: {ended:?}, see {}", self.log().display());
+        anyhow::ensure!(
+            ended.is_none(),
+            "the program ended by itself: {ended:?}, see {}",
+            self.log().display()
+        );
         Ok(())
     }
 }
@@ -139,7 +143,11 @@ pub fn question(name: &str, subnet: &str, id: u16) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Asks all `questions` at once and gives the answers' addresses in their order; `None` where none came.
-pub fn ask_all(at: SocketAddr, questions: &[Vec<u8>], patience: Duration) -> anyhow::Result<Vec<Option<Ipv4Addr>>> {
+pub fn ask_all(
+    at: SocketAddr,
+    questions: &[Vec<u8>],
+    patience: Duration,
+) -> anyhow::Result<Vec<Option<Ipv4Addr>>> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(at)?;
     socket.set_read_timeout(Some(patience))?;

@@ -65,6 +65,8 @@ pub struct Wiring<'a> {
     pub clock: Clock,
     /// Port of the v1 API, as bound.
     pub api_port: u16,
+    /// Who is on which line, as the files say.
+    pub tables: Arc<LineTables>,
     /// All metrics of the process.
     pub registry: &'a Registry,
     /// Who is ready.
@@ -74,12 +76,13 @@ pub struct Wiring<'a> {
 impl Loops {
     /// Starts them all.
     pub async fn start(wiring: Wiring<'_>, shutdown: &Shutdown, tasks: &mut Tasks) -> anyhow::Result<Self> {
-        let Wiring { settings, client, clock, api_port, registry, readiness } = wiring;
+        let Wiring { settings, client, clock, api_port, tables, registry, readiness } = wiring;
         let stop = shutdown.token();
         let zones: Arc<ArcSwap<Zones>> = Arc::default();
         let seconds = clock.clone();
         let seconds = Arc::new(move || u64::try_from(seconds().as_second()).unwrap_or_default());
-        let local = Arc::new(LocalProvider::new(zones.clone(), seconds));
+        let local = LocalProvider::new(zones.clone(), seconds);
+        let local = Arc::new(local.with_hostmaster(settings.authority.hostmaster.clone()));
         let provider = local.clone();
         let provider_for = Arc::new(move |id: &ZoneId| match id.provider {
             PlatformProvider::Local => Some(provider.clone() as Arc<dyn DnsProvider>),
@@ -94,7 +97,7 @@ impl Loops {
             retained: Retained::load(&client).await.context("read the records that were retained")?,
             peers: PeerClient::new().context("make the client of the peers")?,
             name_servers: settings.authority.name_servers.clone(),
-            tables: Arc::default(),
+            tables,
             ctx,
             local,
         };

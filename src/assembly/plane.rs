@@ -8,6 +8,7 @@ use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::{conditions, wait::await_condition};
 use kube::{Api, Client, Config};
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::api::crds;
@@ -21,13 +22,18 @@ use crate::wire::legacy_config::{Own, import};
 /// Opens the embedded plane, serves it for kubectl, writes the kubeconfig and installs our CRDs.
 pub async fn embedded(
     settings: &Embedded,
+    listener: Option<TcpListener>,
     shutdown: &Shutdown,
     tasks: &mut Tasks,
 ) -> anyhow::Result<ControlPlane> {
     let dir = Some(settings.data_dir.clone());
     let plane =
         ControlPlane::open(Options { dir, ..Options::default() }).await.context("open the control plane")?;
-    let bound = plane.bind(settings.listen).await.context("--plane-listen")?;
+    let bound = match listener {
+        Some(listener) => plane.adopt(listener),
+        None => plane.bind(settings.listen).await,
+    };
+    let bound = bound.context("--plane-listen")?;
     let address = bound.local_addr();
     bound
         .write_kubeconfig(&settings.kubeconfig)
@@ -86,7 +92,8 @@ pub async fn import_old_config(client: &Client, path: &Path, settings: &Settings
     let text =
         std::fs::read_to_string(path).with_context(|| format!("--old-config: read {}", path.display()))?;
     let first = &settings.first_node;
-    let own = Own { name: &settings.node, lines: &first.lines, network: first.network };
+    let addresses = first.object(&settings.node).spec.addresses;
+    let own = Own { name: &settings.node, lines: &first.lines, network: first.network, addresses };
     let imported = import(&text, &own).with_context(|| format!("--old-config {}", path.display()))?;
     for note in &imported.notes {
         warn!(file = %path.display(), "{note}");

@@ -1,14 +1,16 @@
 //! The servers: their sockets, bound before anything else happens, and what each serves from.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use kube::Client;
 use prometheus::Registry;
+use tokio::net::TcpListener;
 
+use crate::assembly::listening::Listening;
 use crate::assembly::loops::Loops;
-use crate::config::{Listen, Settings};
+use crate::config::{Plane, Settings};
+use crate::controlplane::serve::listen;
 use crate::dns;
 use crate::dns::handler::Brain;
 use crate::http::admin::{self, AdminState};
@@ -17,14 +19,17 @@ use crate::http::state::{self, ApiState};
 use crate::process::{Readiness, Shutdown, Tasks};
 use crate::telemetry::dns::DnsMetrics;
 use crate::telemetry::metrics::http::HttpMetrics;
-use crate::telemetry::metrics::register_process;
+use crate::telemetry::metrics::{register_process, text};
 use crate::telemetry::tracing::LogFilter;
 
 /// Sockets that wait to be served.
 pub struct Sockets {
+    /// Where they listen, ports as bound.
+    pub listening: Listening,
+    plane: Option<TcpListener>,
     dns: dns::Bound,
     api: server::Bound,
-    ops: server::Bound,
+    ops: Option<server::Bound>,
 }
 
 /// What the servers are made of beside their sockets.
@@ -35,24 +40,68 @@ pub struct Parts<'a> {
     pub client: Client,
     /// What the loops publish.
     pub loops: &'a Loops,
+    /// What the operations port shows.
+    pub operations: Operations,
+}
+
+/// What the operations port shows, from the first moment on.
+pub struct Operations {
     /// All metrics of the process.
     pub registry: Registry,
-    /// The log filter, changeable over the operations port.
-    pub log: LogFilter,
+    http: HttpMetrics,
+    /// Has the cluster's figures; empty until there is a view of the cluster.
+    api: Arc<OnceLock<Arc<ApiState>>>,
 }
 
 impl Sockets {
     /// Binds them all; a refusal names the flag and the address.
-    pub async fn bind(listen: &Listen) -> anyhow::Result<Self> {
-        let dns = dns::bind(&listen.dns).await.context("--dns-listen")?;
-        let api = server::bind(listen.api).await.context("--api-listen")?;
-        let ops = server::bind(listen.ops).await.context("--ops-listen")?;
-        Ok(Self { dns, api, ops })
+    pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let plane = match &settings.plane {
+            Plane::Embedded(embedded) => Some(listen(embedded.listen).await.context("--plane-listen")?),
+            Plane::Cluster(_) => None,
+        };
+        let dns = dns::bind(&settings.listen.dns).await.context("--dns-listen")?;
+        let api = server::bind(settings.listen.api).await.context("--api-listen")?;
+        let ops = server::bind(settings.listen.ops).await.context("--ops-listen")?;
+        let listening = Listening {
+            plane: plane.as_ref().map(TcpListener::local_addr).transpose().context("--plane-listen")?,
+            api: api.local_addr,
+            ops: ops.local_addr,
+            dns: dns.local_addrs().to_vec(),
+        };
+        listening.tell();
+        Ok(Self { listening, plane, dns, api, ops: Some(ops) })
     }
 
-    /// Where the v1 API listens.
-    pub fn api_address(&self) -> SocketAddr {
-        self.api.local_addr
+    /// The control plane's socket, once.
+    pub fn take_plane(&mut self) -> Option<TcpListener> {
+        self.plane.take()
+    }
+
+    /// Serves the operations port at once, so that whoever asks during a long start hears who is missing.
+    pub fn serve_operations(
+        &mut self,
+        log: LogFilter,
+        readiness: &Readiness,
+        shutdown: &Shutdown,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<Operations> {
+        let operations =
+            Operations { registry: Registry::new(), http: HttpMetrics::default(), api: Arc::default() };
+        let Operations { registry, http, api } = &operations;
+        register_process(registry).context("register the process's metrics")?;
+        http.register(registry).context("register the HTTP metrics")?;
+        let (readers, state, early) = (readiness.clone(), api.clone(), registry.clone());
+        let admin = admin::router(AdminState {
+            missing: Arc::new(move || readers.missing()),
+            metrics: Arc::new(move || state.get().map_or_else(|| text(&early), |state| state.metrics_text())),
+            log: Some(log),
+        });
+        if let Some(ops) = self.ops.take() {
+            let until = shutdown.token().cancelled_owned();
+            tasks.spawn_infallible("operations", ops.serve(admin, http.clone(), Limits::default(), until));
+        }
+        Ok(operations)
     }
 
     /// Serves until the process drains.
@@ -63,9 +112,9 @@ impl Sockets {
         shutdown: &Shutdown,
         tasks: &mut Tasks,
     ) -> anyhow::Result<()> {
-        let Parts { settings, client, loops, registry, log } = parts;
+        let Parts { settings, client, loops, operations } = parts;
+        let Operations { registry, http, api: shown } = operations;
         let stop = shutdown.token();
-        register_process(&registry).context("register the process's metrics")?;
         let metrics = DnsMetrics::new().context("make the DNS metrics")?;
         metrics.register(&registry).context("register the DNS metrics")?;
         let brain = Brain { zones: loops.zones.clone(), lines: loops.tables.current(), metrics };
@@ -81,22 +130,15 @@ impl Sockets {
                 dns.serve(brain, dns::Settings::default(), until).await;
             }
         });
-        let http = HttpMetrics::default();
-        http.register(&registry).context("register the HTTP metrics")?;
         let reveal_to = settings.reveal_credentials_to.clone();
         let state = state::Settings { reveal_to };
         let state = ApiState::new(loops.views.clone(), client, registry, &http, state)
             .context("register the cluster's metrics")?;
-        let (readers, text) = (readiness.clone(), state.clone());
-        let admin = admin::router(AdminState {
-            missing: Arc::new(move || readers.missing()),
-            metrics: Arc::new(move || text.metrics_text()),
-            log: Some(log),
-        });
+        // Set once: there is one start.
+        let _ = shown.set(state.clone());
         let api = crate::http::router(state);
-        let until = || stop.clone().cancelled_owned();
-        tasks.spawn_infallible("v1 API", self.api.serve(api, http.clone(), Limits::default(), until()));
-        tasks.spawn_infallible("operations", self.ops.serve(admin, http, Limits::default(), until()));
+        let until = stop.cancelled_owned();
+        tasks.spawn_infallible("v1 API", self.api.serve(api, http, Limits::default(), until));
         readiness.take("http").ready();
         Ok(())
     }

@@ -130,10 +130,15 @@ impl Out {
 fn table<'a>(head: &[&str], rows: impl Iterator<Item = &'a [Text]>, terminal: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    if terminal {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    } else {
-        table.force_no_tty();
+    // A serial console or a fresh container's terminal tells a width of 0: then nothing is broken to fit.
+    match (terminal, table.width()) {
+        (true, Some(width)) if 20 <= width => {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        (true, _) => {}
+        (false, _) => {
+            table.force_no_tty();
+        }
     }
     if head.iter().any(|text| !text.is_empty()) {
         table.set_header(head.iter().map(Cell::new));

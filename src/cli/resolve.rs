@@ -86,6 +86,12 @@ pub async fn show(args: ResolveArgs, ctx: &mut Ctx<'_>) -> Result<ExitCode, CliE
     let rows = worth_showing(rows, args.kind.is_some());
     let silent = rows.iter().all(|row| row.error.is_some());
     write(&rows, ctx.out, ctx.lang)?;
+    if args.subnet.is_empty() && asked.iter().all(|sample| sample.line == Some(Line::Default)) {
+        ctx.out.note(ctx.lang.pick(
+            "no line table was found, so only the line default was asked: name one by --line-table",
+            "未找到线路表，因此只查询了 default 线路：请用 --line-table 指定",
+        ))?;
+    }
     match rows.first().and_then(|row| row.error.clone()).filter(|_| silent) {
         Some(error) => Err(CliError::failed(format!("{server}: {error}"))),
         None if rows.iter().all(|row| row.values.is_empty()) => Ok(ExitCode::from(3)),

@@ -151,7 +151,7 @@ struct ServerArgs {
     /// Peers in these networks are told credentials by getClusterInfo; several by commas
     #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "COCOASYNCER_REVEAL_CREDENTIALS_TO")]
     reveal_credentials_to: Vec<String>,
-    /// A reverse proxy stands in front: the asker's address is the one that it forwards
+    /// Tells the API's clients that a reverse proxy stands in front; nothing else depends on it
     #[arg(long, env = "COCOASYNCER_REVERSE_PROXY")]
     reverse_proxy: bool,
     /// Mail address in the zones' SOA; left out: hostmaster@ the zone

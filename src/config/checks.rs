@@ -227,21 +227,22 @@ pub(super) fn networks(texts: &[String]) -> Result<Vec<IpNet>, FieldError> {
 }
 
 pub(super) fn authority(flags: &Flags) -> Result<Authority, FieldError> {
-    const FLAG: &str = "--hostmaster";
-    if let Some(mail) = &flags.hostmaster {
-        let refusal = || FieldError::new(FLAG, format!("{mail:?} is not a mail address"));
-        let (person, domain) = mail.split_once('@').ok_or_else(refusal)?;
-        if person.is_empty()
-            || 63 < person.len()
-            || person.chars().any(|c| c.is_whitespace() || !c.is_ascii())
-        {
-            return Err(refusal());
-        }
-        DnsName::parse(domain, FLAG)?;
-    }
+    let hostmaster = flags.hostmaster.as_deref().map(mailbox).transpose()?;
     let servers: Result<Vec<DnsName>, FieldError> =
         flags.name_servers.iter().map(|text| DnsName::parse(text, "--name-server")).collect();
-    Ok(Authority { hostmaster: flags.hostmaster.clone(), name_servers: servers? })
+    Ok(Authority { hostmaster, name_servers: servers? })
+}
+
+/// A mail address as an SOA writes it (RFC 1035 section 8): the part before the `@` is the first label.
+fn mailbox(mail: &str) -> Result<DnsName, FieldError> {
+    const FLAG: &str = "--hostmaster";
+    let refusal = |why: &str| FieldError::new(FLAG, format!("{mail:?} {why}, e.g. hostmaster@example.com"));
+    let (person, domain) = mail.split_once('@').ok_or_else(|| refusal("is not a mail address: write one"))?;
+    if person.contains('.') {
+        return Err(refusal("has a dot before the @, which many read wrongly in an SOA: use one without"));
+    }
+    let domain = DnsName::parse(domain, FLAG)?;
+    domain.child(person, FLAG).map_err(|_| refusal("is not a mail address: write one"))
 }
 
 pub(super) fn log(flags: &Flags) -> Result<Log, FieldError> {

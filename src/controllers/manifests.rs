@@ -3,14 +3,12 @@
 //! What vanished from the folder is deleted only where it carries our marks and the whole folder was read twice alike;
 //! an unreadable or empty folder deletes nothing. A folder that did not change makes no request at all.
 
+mod files;
 pub mod import;
 pub mod read;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::Client;
@@ -18,12 +16,13 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::discovery::{ApiCapabilities, ApiResource, Scope, verbs};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::discovery::Discovery;
-use ring::digest::{Context, SHA256};
+use ring::digest::SHA256;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::api::{ORIGIN_LABEL, ORIGIN_MANIFESTS};
+use crate::controllers::manifests::files::{digest, files};
 use crate::controllers::manifests::read::{FILE_ANNOTATION, Folder, Key, Manifest};
 use crate::domain::retry::{Class, retry_in};
 
@@ -33,8 +32,6 @@ pub const FIELD_MANAGER: &str = "cocoasyncer/manifests";
 pub const POLL: Duration = Duration::from_secs(2);
 /// Namespace of namespaced objects that name none.
 const DEFAULT_NAMESPACE: &str = "default";
-/// No manifest is larger; what is, is somebody's mistake.
-const FILE_LIMIT: u64 = 8 << 20;
 /// No single request may take longer.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -380,65 +377,6 @@ async fn delete(client: &Client, resource: &ApiResource, object: &DynamicObject)
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
         Err(error) => Err(refused(error, &resource.kind)),
     }
-}
-
-/// All files of all folders in the order of their names, and whether every one could be read.
-async fn files(folders: &[PathBuf]) -> (Vec<(String, String)>, bool) {
-    let mut all = Vec::new();
-    let mut complete = true;
-    for folder in folders {
-        match names(folder).await {
-            Ok(paths) => {
-                for path in paths {
-                    match text(&path).await {
-                        Ok(text) => all.push((path.display().to_string(), text)),
-                        Err(error) => {
-                            warn!(file = %path.display(), error = %error, "can't be read; nothing is deleted meanwhile");
-                            complete = false;
-                        }
-                    }
-                }
-            }
-            Err(error) => {
-                warn!(folder = %folder.display(), error = %error, "can't be read; nothing is deleted meanwhile");
-                complete = false;
-            }
-        }
-    }
-    (all, complete)
-}
-
-async fn names(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut entries = tokio::fs::read_dir(folder).await?;
-    let mut names = Vec::new();
-    while let Some(entry) = entries.next_entry().await? {
-        let path = entry.path();
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let kind = path.extension().and_then(|ext| ext.to_str()).unwrap_or_default();
-        if !hidden && matches!(kind, "yaml" | "yml" | "json") && tokio::fs::metadata(&path).await?.is_file() {
-            names.push(path);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-async fn text(path: &Path) -> io::Result<String> {
-    let length = tokio::fs::metadata(path).await?.len();
-    if FILE_LIMIT < length {
-        let what = format!("has {length} bytes, at most {FILE_LIMIT} are read");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
-    }
-    tokio::fs::read_to_string(path).await
-}
-
-fn digest(files: &[(String, String)]) -> Digest {
-    let mut context = Context::new(&SHA256);
-    for part in files.iter().flat_map(|(name, text)| [name, text]) {
-        context.update(&part.len().to_le_bytes());
-        context.update(part.as_bytes());
-    }
-    context.finish().as_ref().to_vec()
 }
 
 fn object_digest(manifest: &Manifest) -> Digest {

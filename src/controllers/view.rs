@@ -56,8 +56,10 @@ pub async fn run(
     let Sources { mut snapshots, mut secrets, mut fed } = sources;
     let mut remembered = None;
     let mut costly: Option<Costly> = None;
+    // Waiting for a change marks it as seen, so who woke us must be remembered: else an edit would be taken for a beat.
+    let mut edited = true;
     loop {
-        let news = snapshots.has_changed().unwrap_or(true) || secrets.has_changed().unwrap_or(true);
+        let news = edited || snapshots.has_changed().unwrap_or(true) || secrets.has_changed().unwrap_or(true);
         let snapshot = snapshots.borrow_and_update().clone();
         let known = secrets.borrow_and_update().clone();
         fed.mark_unchanged();
@@ -79,11 +81,15 @@ pub async fn run(
                 }
             }
         }
-        tokio::select! {
+        let woken = tokio::select! {
             () = stop.cancelled() => return,
-            changed = snapshots.changed() => if changed.is_err() { return },
-            changed = secrets.changed() => if changed.is_err() { return },
-            changed = fed.changed() => if changed.is_err() { return },
+            changed = snapshots.changed() => changed.map(|()| true),
+            changed = secrets.changed() => changed.map(|()| true),
+            changed = fed.changed() => changed.map(|()| false),
+        };
+        match woken {
+            Ok(by_an_edit) => edited = by_an_edit,
+            Err(_) => return,
         }
     }
 }
@@ -144,7 +150,7 @@ fn view(
 fn serving(name: &str, assignment: &Assignment) -> Vec<(Line, bool)> {
     let held = assignment.iter().filter_map(|(&(line, _), holder)| {
         let holder = holder.as_ref()?;
-        (holder.node == name).then_some((line, holder.why == Why::TakenOver))
+        (holder.node == name).then_some((line, holder.why != Why::Own))
     });
     let mut lines: Vec<(Line, bool)> = held.collect();
     lines.dedup();

@@ -144,7 +144,12 @@ impl ControlPlane {
 
     /// Listens on `addr`, with TLS and the token. Port 0 takes any free port.
     pub async fn bind(&self, addr: SocketAddr) -> Result<Bound, BindError> {
-        Bound::new(self.engine.clone(), self.credentials.clone(), addr, &self.names).await
+        self.adopt(serve::listen(addr).await?)
+    }
+
+    /// Serves, with TLS and the token, on what [`serve::listen`] took.
+    pub fn adopt(&self, listener: tokio::net::TcpListener) -> Result<Bound, BindError> {
+        Bound::new(self.engine.clone(), self.credentials.clone(), listener, &self.names)
     }
 
     /// Ends watches and background work and releases the store. Clients made before answer 503 afterwards.

@@ -153,13 +153,13 @@ fn owners(list: &Value) -> Vec<Cause> {
         Value::Array(list) => list,
         _ => return vec![wrong_type("metadata.ownerReferences", "must be a list")],
     };
-    for (i, owner) in list.iter().enumerate() {
+    for owner in list {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner[field].as_str().is_none_or(str::is_empty) {
                 causes.push(Cause {
-                    field: format!("metadata.ownerReferences[{i}].{field}"),
-                    reason: "FieldValueRequired",
-                    message: "Required value: must not be empty".to_owned(),
+                    field: format!("metadata.ownerReferences.{field}"),
+                    reason: "FieldValueInvalid",
+                    message: "Invalid value: \"\": must not be empty".to_owned(),
                 });
             }
         }
@@ -257,7 +257,7 @@ mod tests {
                 "metadata.labels",
                 "metadata.annotations.K",
                 "metadata.finalizers[0]",
-                "metadata.ownerReferences[0].uid"
+                "metadata.ownerReferences.uid"
             ]
         );
     }

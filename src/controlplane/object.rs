@@ -65,7 +65,7 @@ pub fn begin(rules: Rules, object: &mut Value, uid: &str, now: &str) {
     {
         metadata.remove(field);
     }
-    metadata.retain(|_, value| !value.is_null());
+    drop_empty(metadata);
     metadata.insert("uid".to_owned(), json!(uid));
     metadata.insert("creationTimestamp".to_owned(), json!(now));
     if rules.generation {
@@ -107,7 +107,7 @@ pub fn carry_over(rules: Rules, part: Part, old: &Value, new: &mut Value) -> Vec
     let deleting = before["deletionTimestamp"].is_string();
     let metadata = metadata_mut(new);
     metadata.remove("selfLink");
-    metadata.retain(|_, value| !value.is_null());
+    drop_empty(metadata);
     for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace"]
     {
         match (before.get(field), metadata.get(field)) {
@@ -242,6 +242,17 @@ pub fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
 /// The texts of a list.
 pub fn texts(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Leaves out what says nothing, so that an emptied list and a list that never was are the same.
+fn drop_empty(metadata: &mut Map<String, Value>) {
+    metadata.retain(|field, value| match (field.as_str(), value) {
+        (_, Value::Null) => false,
+        ("finalizers" | "ownerReferences", Value::Array(list)) => !list.is_empty(),
+        ("labels" | "annotations", Value::Object(map)) => !map.is_empty(),
+        ("managedFields", Value::Array(list)) => !list.is_empty(),
+        _ => true,
+    });
 }
 
 fn put(object: &mut Value, field: &str, value: Option<Value>) {

@@ -79,19 +79,25 @@ pub struct Bound {
     tls: TlsAcceptor,
 }
 
+/// Takes `addr` before there is a plane, so that a port in use is told before anything is written. Port 0 takes any
+/// free port.
+pub async fn listen(addr: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(addr).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => BindError::InUse { addr },
+        _ => BindError::Listen { addr, source },
+    })
+}
+
 impl Bound {
-    /// Listens on `addr`; `extra` are names that clients may call the server by besides its address.
-    pub(super) async fn new(
+    /// Serves on `listener`; `extra` are names that clients may call the server by besides its address.
+    pub(super) fn new(
         engine: Arc<Engine>,
         credentials: Arc<Credentials>,
-        addr: SocketAddr,
+        listener: TcpListener,
         extra: &[String],
     ) -> Result<Bound, BindError> {
-        let listener = TcpListener::bind(addr).await.map_err(|source| match source.kind() {
-            std::io::ErrorKind::AddrInUse => BindError::InUse { addr },
-            _ => BindError::Listen { addr, source },
-        })?;
-        let addr = listener.local_addr().map_err(|source| BindError::Listen { addr, source })?;
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let addr = listener.local_addr().map_err(|source| BindError::Listen { addr: unknown, source })?;
         let names = names(addr.ip(), extra);
         let certificate = credentials
             .server(&names, Timestamp::now())

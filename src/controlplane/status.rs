@@ -139,6 +139,13 @@ impl Refusal {
         Refusal { subject: Box::new(subject), causes, ..Refusal::new(422, "Invalid", message) }
     }
 
+    /// 422: an option of the request itself; `kind` is the kind of the options, such as `PatchOptions`.
+    pub fn option(kind: &str, cause: Cause) -> Refusal {
+        let subject =
+            Subject { group: "meta.k8s.io".to_owned(), kind: kind.to_owned(), ..Subject::default() };
+        Refusal::invalid(subject, vec![cause])
+    }
+
     /// 410: the version lies too far back.
     pub fn expired(message: impl Into<String>) -> Refusal {
         Refusal::new(410, "Expired", message)

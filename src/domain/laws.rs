@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use crate::api::vocab::{Family, Line, NetworkType, PlatformProvider};
 use crate::domain::cluster::{Cluster, Member};
 use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held, Owner, plan};
+use crate::domain::lines::Why;
 use crate::domain::names::{DnsName, ObjectId};
 use crate::domain::records::{Cause, Last, RecordKey, RecordSet, Service, Wish, ZoneId, wish};
 
@@ -80,9 +81,10 @@ fn remember(services: &mut [Service], wish: &Wish, standing: &FoundZone) {
             .map(|(key, found)| {
                 let wanted = wish.wanted.get(key).map(|wanted| wanted.node.clone());
                 let before = service.last.get(&(key.line, key.family)).map(|last| last.node.clone());
+                let taken_over = wish.wanted.get(key).is_some_and(|wanted| wanted.why != Why::Own);
                 let node = wanted.or(before).unwrap_or_default();
                 let (values, ttl) = (found.set.values.clone(), found.set.ttl);
-                ((key.line, key.family), Last { node, values, ttl, since: at(0) })
+                ((key.line, key.family), Last { node, values, ttl, since: at(0), taken_over })
             })
             .collect();
     }

@@ -17,7 +17,7 @@ use crate::domain::cluster::Member;
 pub enum Why {
     /// The line is its own.
     Own,
-    /// Somebody pinned it there.
+    /// Somebody pinned it there, though it is not its own.
     Pinned,
     /// Its owners can't answer.
     TakenOver,
@@ -62,8 +62,8 @@ fn holder(members: &[&Member], line: Line, family: Family) -> Option<Holder> {
     };
     let why = match () {
         () if last_resort => Why::LastResort,
-        () if member.pinned.contains(&line) => Why::Pinned,
         () if member.claims(line, family) => Why::Own,
+        () if member.pinned.contains(&line) => Why::Pinned,
         () => Why::TakenOver,
     };
     Some(Holder { node: member.name.clone(), why })

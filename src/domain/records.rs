@@ -87,6 +87,8 @@ pub struct Last {
     pub ttl: u32,
     /// Since when.
     pub since: Timestamp,
+    /// Whether the line was not the node's own.
+    pub taken_over: bool,
 }
 
 /// A ManagedService whose fields have been read.
@@ -168,7 +170,8 @@ fn last_of(object: &ManagedService) -> BTreeMap<(Line, Family), Last> {
     let records = object.status.iter().flat_map(|status| &status.records);
     let read = records.filter_map(|record| {
         let values: Values = record.values.iter().filter_map(|v| v.parse().ok()).collect();
-        let last = Last { node: record.node.clone(), values, ttl: record.ttl, since: record.since.0 };
+        let (node, since) = (record.node.clone(), record.since.0);
+        let last = Last { node, values, ttl: record.ttl, since, taken_over: record.taken_over };
         (!last.values.is_empty()).then_some(((record.line, record.family), last))
     });
     read.collect()
@@ -374,10 +377,13 @@ fn moved(last: &Last, holder: &Holder, cluster: &Cluster, at: (Line, Family)) ->
         return Cause::Edit;
     };
     match holder.why {
+        // The owner is back: whatever became of who stood in.
+        Why::Own if last.taken_over => Cause::Return,
         _ if !before.can_answer(at.1) => Cause::Loss,
         _ if before.drained => Cause::Drain,
         Why::Pinned => Cause::Drain,
-        Why::Own if !before.claims(at.0, at.1) => Cause::Return,
-        Why::Own | Why::TakenOver | Why::LastResort => Cause::Edit,
+        // Who stands in for a lost owner may change when nodes come and go: that is still the owner's loss.
+        Why::TakenOver | Why::LastResort => Cause::Loss,
+        Why::Own => Cause::Edit,
     }
 }

@@ -24,6 +24,8 @@ pub struct LocalProvider {
     zones: Arc<ArcSwap<Zones>>,
     clock: Clock,
     timers: Timers,
+    /// The mailbox in every SOA, as a name; none: `hostmaster` in each zone.
+    hostmaster: Option<DnsName>,
     /// Held while zones are exchanged, so that writers don't overtake each other.
     state: Mutex<State>,
 }
@@ -39,7 +41,12 @@ struct State {
 impl LocalProvider {
     /// A provider that publishes into `zones`, which the DNS server reads. `clock` gives seconds since 1970.
     pub fn new(zones: Arc<ArcSwap<Zones>>, clock: Clock) -> Self {
-        Self { zones, clock, timers: Timers::default(), state: Mutex::default() }
+        Self { zones, clock, timers: Timers::default(), hostmaster: None, state: Mutex::default() }
+    }
+
+    /// The provider with this mailbox, written as a name, in the SOA of every zone.
+    pub fn with_hostmaster(self, hostmaster: Option<DnsName>) -> Self {
+        Self { hostmaster, ..self }
     }
 
     /// Puts back what stood in `zone` before a restart. What is there already stays.
@@ -117,7 +124,11 @@ impl LocalProvider {
 
     fn fresh(&self, zone: &DnsName, state: &State) -> Result<Zone, FieldError> {
         let serial = state.gone.get(zone).map_or(self.seconds(), |before| self.serial_after(*before));
-        Zone::new(zone.clone(), &state.servers, serial, self.timers)
+        let fresh = Zone::new(zone.clone(), &state.servers, serial, self.timers)?;
+        Ok(match &self.hostmaster {
+            Some(hostmaster) => fresh.with_hostmaster(hostmaster.clone()),
+            None => fresh,
+        })
     }
 
     fn serial_after(&self, before: u32) -> u32 {

@@ -6,22 +6,25 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::api::node::{CocoaNode, CocoaNodeSpec, Liveness, SecretKeyRef};
+use crate::api::node::{AddressSource, CocoaNode, CocoaNodeSpec, Liveness, SecretKeyRef};
 use crate::api::service::{ManagedService, ManagedServiceSpec};
-use crate::api::vocab::{DeletionPolicy, Line, NetworkType, PlatformProvider, WorkMode};
+use crate::api::vocab::{DeletionPolicy, Line, NetworkType};
 use crate::api::{
     ACCESS_KEY, ACCESS_SECRET, NODE_SECRET_KEY, ORIGIN_LABEL, ORIGIN_MANIFESTS, PROVIDER_LABEL,
     SYSTEM_NAMESPACE,
 };
 use crate::domain::names::{DnsName, FieldError};
+use crate::wire::legacy_config::section::Section;
+
+mod section;
 
 /// Namespace of imported services and their platform accounts.
 pub const NAMESPACE: &str = "default";
 
 /// What the old file does not say of this process's own node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Own<'a> {
     /// Object name.
     pub name: &'a str,
@@ -29,6 +32,8 @@ pub struct Own<'a> {
     pub lines: &'a [Line],
     /// Families it publishes, where the file doesn't say.
     pub network: NetworkType,
+    /// Where its public addresses come from: the old program asked a service of its own.
+    pub addresses: Option<AddressSource>,
 }
 
 /// The old configuration as objects.
@@ -123,7 +128,7 @@ fn add_node(
         isps: lines.unwrap_or_else(|| mine.map(|(own, _)| own.lines.to_vec()).unwrap_or_default()),
         network_type: network.or(mine.map(|(own, _)| own.network)).unwrap_or_default(),
         secret_ref: secret.as_ref().map(|_| SecretKeyRef { name: name.clone(), namespace: None, key: None }),
-        addresses: None,
+        addresses: mine.and_then(|(own, _)| own.addresses.clone()),
         liveness: Liveness { timeout_minutes: timeout.unwrap_or(10), ..Liveness::default() },
         preference: 50,
         drain: None,
@@ -222,135 +227,12 @@ fn slug(code: &str) -> String {
     }
 }
 
-/// A map of the file, and where it stands.
-struct Section<'a> {
-    at: String,
-    map: &'a Map<String, Value>,
-}
-
-impl<'a> Section<'a> {
-    fn path(&self, key: &str) -> String {
-        if self.at.is_empty() { key.to_owned() } else { format!("{}.{key}", self.at) }
-    }
-
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        let found = self.map.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
-        found.map(|(_, value)| value).filter(|value| !value.is_null())
-    }
-
-    fn refuse<T>(&self, key: &str, why: &str) -> Result<T, FieldError> {
-        Err(FieldError::new(self.path(key), why))
-    }
-
-    fn text(&self, key: &str) -> Result<Option<String>, FieldError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.trim().to_owned())),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(Value::Bool(flag)) => Ok(Some(flag.to_string())),
-            Some(_) => self.refuse(key, "must be text"),
-        }
-    }
-
-    fn required(&self, key: &str) -> Result<String, FieldError> {
-        match self.text(key)?.filter(|text| !text.is_empty()) {
-            Some(text) => Ok(text),
-            None => self.refuse(key, "is missing"),
-        }
-    }
-
-    fn number(&self, key: &str, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, FieldError> {
-        let Some(text) = self.text(key)?.filter(|text| !text.is_empty()) else {
-            return Ok(None);
-        };
-        match text.parse().ok().filter(|number| range.contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => self.refuse(key, &format!("must be a number from {} to {}", range.start(), range.end())),
-        }
-    }
-
-    fn flag(&self, key: &str) -> Result<Option<bool>, FieldError> {
-        match self.text(key)?.map(|text| text.to_ascii_lowercase()).as_deref() {
-            None | Some("") => Ok(None),
-            Some("true" | "1" | "t") => Ok(Some(true)),
-            Some("false" | "0" | "f") => Ok(Some(false)),
-            Some(_) => self.refuse(key, "must be true or false"),
-        }
-    }
-
-    fn list(&self, key: &str) -> Result<Vec<Section<'a>>, FieldError> {
-        let items = match self.get(key) {
-            None => return Ok(Vec::new()),
-            Some(Value::Array(items)) => items,
-            Some(_) => return self.refuse(key, "must be a list"),
-        };
-        let section = |(index, item): (usize, &'a Value)| {
-            let at = format!("{}[{index}]", self.path(key));
-            match item {
-                Value::Object(map) => Ok(Section { at, map }),
-                _ => Err(FieldError::new(at, "must be a map")),
-            }
-        };
-        items.iter().enumerate().map(section).collect()
-    }
-
-    fn lines(&self) -> Result<Option<Vec<Line>>, FieldError> {
-        let items = match self.get("ISPs") {
-            None => return Ok(None),
-            Some(Value::Array(items)) => items,
-            Some(_) => return self.refuse("ISPs", "must be a list of lines"),
-        };
-        let mut lines = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let at = self.path(&format!("ISPs[{index}]"));
-            let text = item.as_str().ok_or_else(|| FieldError::new(&at, "must be text"))?;
-            if text != "None" {
-                let line = text.parse().map_err(|error| FieldError::new(&at, format!("{error}")))?;
-                if !lines.contains(&line) {
-                    lines.push(line);
-                }
-            }
-        }
-        Ok(Some(lines))
-    }
-
-    fn network(&self) -> Result<Option<NetworkType>, FieldError> {
-        match self.text("NetworkType")?.as_deref() {
-            None | Some("") => Ok(None),
-            Some("IPV4") => Ok(Some(NetworkType::IPV4)),
-            Some("IPV6") => Ok(Some(NetworkType::IPV6)),
-            Some("Both") => Ok(Some(NetworkType::Both)),
-            Some(_) => self.refuse("NetworkType", "must be IPV4, IPV6 or Both"),
-        }
-    }
-
-    fn work_mode(&self) -> Result<WorkMode, FieldError> {
-        match self.text("WorkMode")?.as_deref() {
-            Some("leader") => Ok(WorkMode::Leader),
-            Some("follower") => Ok(WorkMode::Follower),
-            _ => self.refuse("WorkMode", "must be leader or follower"),
-        }
-    }
-
-    fn platform(&self) -> Result<PlatformProvider, FieldError> {
-        let text = self.required("PlatformProvider")?;
-        text.parse().map_err(|error| FieldError::new(self.path("platformProvider"), format!("{error}")))
-    }
-
-    fn address(&self) -> Result<String, FieldError> {
-        let text = self.required("NodeAddress")?;
-        match text.starts_with("http://") || text.starts_with("https://") {
-            true => Ok(text.trim_end_matches('/').to_owned()),
-            false => self.refuse("NodeAddress", "must begin with http:// or https://"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OWN: Own<'static> = Own { name: "me", lines: &[Line::Default], network: NetworkType::IPV4 };
+    const OWN: Own<'static> =
+        Own { name: "me", lines: &[Line::Default], network: NetworkType::IPV4, addresses: None };
     const MINIMAL: &str = "APIPort: 80\nNodeName: Cocoa\nNodeCode: test\nNodeAddress: http://127.0.0.1:44443/\n\
         ReverseProxy: true\nWorkMode: leader\nCocoaSecret: canary-secret\nTimeout: 7\nDataBaseType: mysql\nDSN: canary-dsn\n";
 
@@ -368,6 +250,15 @@ mod tests {
         assert_eq!(secret.data.as_ref().unwrap()[NODE_SECRET_KEY].0, b"canary-secret");
         assert_eq!(all.notes.len(), 3, "lines, type and place of the database: {:?}", all.notes);
         assert!(!all.notes.join("").contains("canary"));
+    }
+
+    #[test]
+    fn what_the_flags_say_of_addresses_is_the_own_nodes_alone() {
+        let addresses = AddressSource { fixed: Some(vec!["203.0.113.1".into()]), ..AddressSource::default() };
+        let more = "othercocoasyncer:\n- {nodeName: O, nodeCode: os1, nodeAddress: 'http://os:1'}\n";
+        let own = Own { addresses: Some(addresses.clone()), ..OWN };
+        let all = import(&format!("{MINIMAL}{more}"), &own).unwrap();
+        assert_eq!((&all.nodes[0].spec.addresses, &all.nodes[1].spec.addresses), (&Some(addresses), &None));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! One binary for all tests that need more than one module: architecture, generated files, whole-product scenarios,
-//! and the behaviour of the control plane.
+//! the behaviour of the control plane, and whole processes.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on must fail where it stands")]
 
@@ -7,3 +7,6 @@ mod support;
 mod tidy;
 mod fresh;
 mod scenarios;
+mod manifests;
+mod conformance;
+mod process;

@@ -192,3 +192,32 @@ async fn an_address_is_followed_and_a_resync_writes_nothing() {
     world.condition("www", "Ready", "AsWished").await;
     assert_eq!(world.provider.calls(), calls, "an edit that changes no record asks the provider nothing");
 }
+
+#[tokio::test]
+async fn every_edit_is_a_new_generation_and_shows_in_the_view() {
+    let world = two_sites().await;
+    world.create(&managed("www", "www")).await;
+    world.condition("www", "Ready", "AsWished").await;
+    let ready = |world: &World| {
+        let view = world.view();
+        view.services
+            .iter()
+            .all(|service| matches!(&service.ready, Some((true, _))))
+            .then_some(view.generation)
+    };
+    let mut before = until("the view shows the service ready", || async { ready(&world) }).await;
+    let nodes = kube::Api::<cocoasyncer::api::node::CocoaNode>::all(world.client.clone());
+    // Back and forth: an edit that was missed would pass for the one before.
+    for preference in [60, 50, 60, 50] {
+        let patch = serde_json::json!({ "spec": { "preference": preference } });
+        let patch = kube::api::Patch::Merge(patch);
+        nodes.patch("n2", &kube::api::PatchParams::default(), &patch).await.unwrap();
+        before = until("the edit is a new generation", || async {
+            let view = world.view();
+            let seen =
+                view.nodes.iter().any(|node| node.spec.preference == preference && node.object == "n2");
+            (seen && before < view.generation).then_some(view.generation)
+        })
+        .await;
+    }
+}

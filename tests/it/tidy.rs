@@ -172,6 +172,7 @@ const MAY_EXPOSE: &[&str] = &[
     "domain/secret.rs",
     "wire/",
     "peers.rs",
+    "peers/answers.rs",
     "controllers/generation.rs",
     "controllers/node/own.rs",
     "http/push.rs",

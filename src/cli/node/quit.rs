@@ -12,16 +12,19 @@ use serde_json::json;
 
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
-use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, SYSTEM_NAMESPACE};
+use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, RELEASE_ANNOTATION, SYSTEM_NAMESPACE};
 use crate::cli::Ctx;
 use crate::cli::connect::Plane;
 use crate::cli::error::CliError;
+use crate::cli::preview::preview;
 use crate::cli::prompt;
 use crate::cli::serve::host_name;
 use crate::cli::words::Lang;
 use crate::cli::world::World;
 use crate::config::checks::object_name;
+use crate::domain::dns_plan::Held;
 use crate::domain::names::FieldError;
+use crate::domain::records::Cause;
 
 /// Flags of `node quit`.
 #[derive(Debug, Args)]
@@ -115,10 +118,39 @@ async fn leave(plane: &Plane, world: &World, args: &QuitArgs, ctx: &mut Ctx<'_>)
             gone += 1;
         }
     }
+    release(plane).await?;
     ctx.out.note(match ctx.lang {
         Lang::En => format!("{me} left its cluster: {gone} objects of the leader's are gone"),
         Lang::Zh => format!("{me} 已退出集群,清除主节点下发的对象 {gone} 个"),
     })
+}
+
+/// All records of a zone may go at once now, which the guard on mass changes would hold: whoever confirmed the leave has
+/// confirmed that. Only plans that do nothing but remove what is being deleted are released.
+async fn release(plane: &Plane) -> Result<(), CliError> {
+    let world = World::load(plane).await?;
+    for zone in preview(&world, &world.cluster()).zones {
+        let plan = zone.plan();
+        let mass = plan.held.iter().filter_map(|held| match held {
+            Held::MassChange { change } => Some(change),
+            Held::Foreign { .. } | Held::NobodyLives { .. } | Held::Orphan { .. } => None,
+        });
+        let mass: Vec<_> = mass.collect();
+        let only_deletions = mass.iter().all(|change| change.cause == Cause::Deleted);
+        if let (Some(digest), Some(first), true) = (&plan.digest, mass.first(), only_deletions) {
+            let id = &first.service;
+            let api: Api<ManagedService> = Api::namespaced(plane.client.clone(), &id.namespace);
+            let patch = Patch::Merge(json!({"metadata": {"annotations": {RELEASE_ANNOTATION: digest}}}));
+            let params = PatchParams::default();
+            let released = api.patch(&id.name, &params, &patch);
+            match plane.answer(&format!("ManagedService {id}"), released).await {
+                // Gone already: then nothing is held any more.
+                Ok(_) | Err(CliError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn marked() -> ListParams {

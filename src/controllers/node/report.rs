@@ -67,8 +67,11 @@ async fn report(ctx: &Context, snapshot: &Snapshot) {
 }
 
 async fn tell(ctx: &Context, node: &CocoaNode, fresh: &CocoaNodeStatus) {
-    let before = node.status.as_ref().and_then(|status| status.status_code);
+    let status = node.status.as_ref();
+    let before = status.and_then(|status| status.status_code);
+    let unseen = status.is_none_or(is_unseen);
     let (good, reason, note) = match (before, fresh.status_code) {
+        (_, Some(200)) if unseen => (true, "NodeLives", "it was heard of for the first time"),
         (Some(200), Some(504)) => {
             (false, "NodeLost", "it missed too many beats; its lines move to living nodes")
         }
@@ -78,6 +81,11 @@ async fn tell(ctx: &Context, node: &CocoaNode, fresh: &CocoaNodeStatus) {
         _ => return,
     };
     publish(ctx, &node.object_ref(&()), good, reason, "Judge", note.to_owned()).await;
+}
+
+/// Who was never heard of can't return.
+fn is_unseen(status: &CocoaNodeStatus) -> bool {
+    status.conditions.iter().any(|c| c.type_ == types::READY && c.reason == reasons::NOT_SEEN)
 }
 
 fn status(node: &CocoaNode, snapshot: &Snapshot, assignment: &Assignment, now: Timestamp) -> CocoaNodeStatus {
@@ -116,7 +124,7 @@ fn watch_dog(vital: &Vital, old: &CocoaNodeStatus) -> Option<Time> {
 fn served(name: &str, old: &CocoaNodeStatus, assignment: &Assignment, now: Timestamp) -> Vec<ServedLine> {
     let mine = assignment.iter().filter_map(|(at, holder)| {
         let holder = holder.as_ref()?;
-        (holder.node == name).then_some((at, holder.why == Why::TakenOver))
+        (holder.node == name).then_some((at, holder.why != Why::Own))
     });
     let line = |(&(line, family), taken_over): (&(Line, _), bool)| {
         let before =

@@ -53,16 +53,17 @@ pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
         held.entry(&change.service).or_default().push(change.to_string());
     }
     let about = services.iter().filter_map(|managed| {
-        let object = managed.object()?;
-        Some((object.object_ref(&()), changed.remove(&managed.service.id), held.remove(&managed.service.id)))
+        let (object, id) = (managed.object()?, &managed.service.id);
+        Some((object.object_ref(&()), changed.remove(id), held.remove(id)))
     });
     let about: Vec<_> = about.filter(|(_, changed, held)| changed.is_some() || held.is_some()).collect();
     let say = |(object, changed, held): (_, Option<Vec<String>>, Option<Vec<String>>)| async move {
         if let Some(lines) = changed {
-            publish(ctx, &object, true, "RecordsChanged", "Apply", lines.join("\n")).await;
+            publish(ctx, &object, true, "RecordsChanged", "Apply", lines.join("; ")).await;
         }
         if held.is_some() {
-            publish(ctx, &object, false, "MassChangeHeld", "Plan", released_by(done)).await;
+            let note = "more than 30 % of the zone would go or change; the condition RecordsHeld says how to release it";
+            publish(ctx, &object, false, "MassChangeHeld", "Plan", note.to_owned()).await;
         }
     };
     futures::stream::iter(about.into_iter().map(say)).buffer_unordered(AT_ONCE).collect::<()>().await;
@@ -153,7 +154,8 @@ impl<'a> ByName<'a> {
         let mut all = Self { standing: BTreeMap::new(), held: BTreeMap::new(), failed: BTreeMap::new() };
         for (key, found) in done.standing.iter().filter(|(_, found)| found.owner == Owner::Ours) {
             let values = found.set.values.iter().map(ToString::to_string).collect();
-            let wanted = wish.wanted.get(key).filter(|wanted| wanted.set.values == found.set.values);
+            let wanted = wish.wanted.get(key).or_else(|| wish.farewell.get(key));
+            let wanted = wanted.filter(|wanted| wanted.set.values == found.set.values);
             let wanted = wanted.map(|wanted| (wanted.node.as_str(), wanted.why));
             let record = RecordOf { values, ttl: found.set.ttl, wanted };
             all.standing.entry(key.name.as_str()).or_default().push((key, record));
@@ -211,7 +213,10 @@ fn records(service: &Service, standing: &[(&RecordKey, RecordOf<'_>)], now: Time
             values: record.values.clone(),
             ttl: record.ttl,
             node: node.or_else(|| same.map(|last| last.node.clone())).unwrap_or_default(),
-            taken_over: record.wanted.is_some_and(|(_, why)| why == Why::TakenOver),
+            taken_over: match record.wanted {
+                Some((_, why)) => why != Why::Own,
+                None => same.is_some_and(|last| last.taken_over),
+            },
             since: Time(same.map_or(now, |last| last.since)),
         }
     };
@@ -251,15 +256,15 @@ fn conditions(service: &Service, wish: &Wish, done: &Done, by_name: &ByName<'_>)
         (None, Some(failed)) => {
             condition(types::READY, false, reasons::PROVIDER_FAILED, cut(failed.join("; "), MESSAGE))
         }
-        (None, None) if service.deleting => {
+        (None, None) if service.deleting && !held.iter().any(|held| held.mass_change().is_some()) => {
             condition(types::READY, false, reasons::DELETING, "its records are being removed")
         }
-        (None, None) => ready(held, done),
+        (None, None) => ready(held, &released_by(service, done)),
     };
-    vec![valid, ready, held_condition(held, done)]
+    vec![valid, ready, held_condition(held, &released_by(service, done))]
 }
 
-fn ready(held: &[&Held], done: &Done) -> Condition {
+fn ready(held: &[&Held], release: &str) -> Condition {
     let foreign = held.iter().any(|held| matches!(held, Held::Foreign { .. }));
     let nobody = held.iter().any(|held| matches!(held, Held::NobodyLives { .. }));
     let mass = held.iter().any(|held| matches!(held, Held::MassChange { .. }));
@@ -267,7 +272,7 @@ fn ready(held: &[&Held], done: &Done) -> Condition {
         () if foreign => {
             (false, reasons::FOREIGN_RECORDS, "records of somebody else stand under this name".to_owned())
         }
-        () if mass => (false, reasons::MASS_CHANGE, released_by(done)),
+        () if mass => (false, reasons::MASS_CHANGE, release.to_owned()),
         () if nobody => (
             false,
             reasons::NO_LIVING_NODE,
@@ -278,7 +283,7 @@ fn ready(held: &[&Held], done: &Done) -> Condition {
     condition(types::READY, good, reason, message)
 }
 
-fn held_condition(held: &[&Held], done: &Done) -> Condition {
+fn held_condition(held: &[&Held], release: &str) -> Condition {
     let reason = match held.first() {
         None => return condition(types::RECORDS_HELD, false, reasons::NOTHING_HELD, ""),
         Some(_) if held.iter().any(|held| matches!(held, Held::MassChange { .. })) => reasons::MASS_CHANGE,
@@ -287,14 +292,16 @@ fn held_condition(held: &[&Held], done: &Done) -> Condition {
     };
     let mut words: Vec<String> = held.iter().map(ToString::to_string).collect();
     if reason == reasons::MASS_CHANGE {
-        words.insert(0, released_by(done));
+        words.insert(0, release.to_owned());
     }
     condition(types::RECORDS_HELD, true, reason, cut(words.join("; "), MESSAGE))
 }
 
-fn released_by(done: &Done) -> String {
+/// What a person has to type, whole: the object stands in it, and an older release is overwritten.
+fn released_by(service: &Service, done: &Done) -> String {
     let digest = done.digest.as_deref().unwrap_or_default();
+    let ObjectId { namespace, name } = &service.id;
     format!(
-        "more than 30 % of the zone would go or change; if that is meant: kubectl annotate mservice NAME {RELEASE_ANNOTATION}={digest}"
+        "more than 30 % of the zone would go or change; if that is meant: kubectl annotate --overwrite -n {namespace} mservice {name} {RELEASE_ANNOTATION}={digest}"
     )
 }

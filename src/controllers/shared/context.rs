@@ -30,8 +30,9 @@ pub struct Context {
     pub clock: Clock,
     /// Where records live.
     pub provider_for: ProviderFor,
-    /// Publishes events.
+    /// Publishes events; one of the same reason is folded into the one before and keeps its words.
     pub recorder: Recorder,
+    reporter: Reporter,
     /// Where the loops count.
     pub metrics: ReconcileMetrics,
 }
@@ -47,8 +48,13 @@ impl Context {
         metrics: ReconcileMetrics,
     ) -> Self {
         let reporter = Reporter { controller: "cocoasyncer".into(), instance: Some(me.clone()) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, me, stores, clock, provider_for, recorder, metrics }
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        Self { client, me, stores, clock, provider_for, recorder, reporter, metrics }
+    }
+
+    /// Publishes events that are each their own, whatever was published before.
+    pub fn fresh_recorder(&self) -> Recorder {
+        Recorder::new(self.client.clone(), self.reporter.clone())
     }
 
     /// The time.

@@ -70,7 +70,9 @@ where
     }
 }
 
-/// Publishes an event; a failure is logged and forgotten, since the status says the same.
+/// Publishes an event; a failure is logged and forgotten, since the status says the same. A good one tells of one
+/// change and stands for itself; a bad one of the same reason as one before only counts it up, so its words must hold
+/// for both.
 pub async fn publish(
     ctx: &Context,
     about: &ObjectReference,
@@ -86,7 +88,8 @@ pub async fn publish(
         action: action.to_owned(),
         secondary: None,
     };
-    let call = ctx.recorder.publish(&event, about);
+    let recorder = if good { ctx.fresh_recorder() } else { ctx.recorder.clone() };
+    let call = recorder.publish(&event, about);
     match tokio::time::timeout(CALL_DEADLINE, call).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(reason, error = %error, "event not published"),

@@ -139,11 +139,26 @@ pub(super) fn judge(call: &Call, new: &Value, old: Option<&Value>) -> Vec<Cause>
     causes
 }
 
+/// The refusal of an object with these faults. What is of the wrong type cannot even be read as a built-in kind.
+pub(super) fn fault(call: &Call, causes: Vec<Cause>) -> Refusal {
+    let wrong = causes.iter().find(|cause| cause.reason == "FieldValueTypeInvalid");
+    match wrong {
+        Some(cause) if call.resource.origin == Origin::Builtin => {
+            let (kind, version) = (&call.resource.kind, &call.resource.version);
+            Refusal::bad_request(format!(
+                "{kind} in version \"{version}\" cannot be handled as a {kind}: {}: {}",
+                cause.field, cause.message
+            ))
+        }
+        _ => Refusal::invalid(call.kind_subject(), causes),
+    }
+}
+
 /// A patch that does not fit.
 pub(super) fn patch_refusal(call: &Call, error: PatchError) -> Refusal {
     match error {
         PatchError::Invalid(why) => Refusal::bad_request(why),
-        PatchError::TestFailed(why) => {
+        PatchError::TestFailed(why) | PatchError::Unfit(why) => {
             let message = format!("the server rejected our request due to an error in our request: {why}");
             Refusal { subject: Box::new(call.subject()), ..Refusal::new(422, "Invalid", message) }
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     Call, Done, Engine,
     checks::{
-        apply_refusal, check_kind, check_name, face, judge, patch_refusal, preconditions, prune, track,
+        apply_refusal, check_kind, check_name, face, fault, judge, patch_refusal, preconditions, prune, track,
     },
     commit_refusal, now_text,
 };
@@ -51,7 +51,11 @@ impl Engine {
         }
         let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let generate = metadata.get("generateName").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if !name.is_empty() || generate.is_empty() {
+        if name.is_empty() && generate.is_empty() {
+            let cause = Cause::required("metadata.name", "name or generateName is required");
+            return Err(Refusal::invalid(call.resource.kind_subject(""), vec![cause]));
+        }
+        if !name.is_empty() {
             let call = Call { name, ..call.clone() };
             return self.create_named(&call, body, true).await;
         }
@@ -86,7 +90,7 @@ impl Engine {
         }
         causes.extend(judge(call, &new, None));
         if !causes.is_empty() {
-            return Err(Refusal::invalid(call.kind_subject(), causes));
+            return Err(fault(call, causes));
         }
         let key = call.key();
         loop {
@@ -118,6 +122,7 @@ impl Engine {
         check_name(call, &body)?;
         let version = body["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if version.is_empty() && !call.resource.unconditional_update {
+            self.get(&call.resource, call.namespace.as_deref(), &call.name)?;
             let cause = Cause {
                 field: "metadata.resourceVersion".to_owned(),
                 reason: "FieldValueInvalid",
@@ -161,6 +166,8 @@ impl Engine {
     pub async fn apply(&self, call: &Call, body: Value, force: bool) -> Result<Done, Refusal> {
         let mut body = body;
         check_kind(call, &mut body)?;
+        // The path has said the name; whoever applies a status need not say it again.
+        object::metadata_mut(&mut body).entry("name").or_insert_with(|| json!(call.name));
         check_name(call, &body)?;
         if body["metadata"]
             .get("managedFields")
@@ -265,7 +272,7 @@ impl Engine {
             causes.extend(judge(call, &new, Some(old)));
         }
         if !causes.is_empty() {
-            return Err(Refusal::invalid(call.kind_subject(), causes));
+            return Err(fault(call, causes));
         }
         Ok(Settled { object: new, unchanged, warnings })
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::tests::{T1, T2, T3, applied, config, forced, owned, shape, updated, with_spec};
+use super::tests::{T1, T2, T3, applied, config, forced, owned, shape, updated, with_spec, writer};
 use super::*;
 
 fn any_spec() -> impl Strategy<Value = Value> {
@@ -37,6 +37,27 @@ fn any_spec() -> impl Strategy<Value = Value> {
         })
 }
 
+/// Anything at all, often under names that the schema knows with other types.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![Just(Value::Null), (0i64..3).prop_map(Value::from), "[ab]?".prop_map(Value::from)];
+    leaf.prop_recursive(4, 30, 4, |inner| {
+        let names = prop_oneof![
+            Just("a"),
+            Just("list"),
+            Just("set"),
+            Just("map"),
+            Just("pair"),
+            Just("name"),
+            Just("atomic")
+        ];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(names.prop_map(str::to_owned), inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
 /// The spec as far as its meaning goes: lists that are merged have no order.
 fn meaning(object: &Value) -> Value {
     let mut spec = object.get("spec").cloned().unwrap_or_default();
@@ -62,6 +83,19 @@ proptest! {
         let next = forced(&live, "one", spec.clone(), T2);
         let again = typed_merge(&next, &spec);
         prop_assert_eq!(meaning(&again), meaning(&next));
+    }
+
+    #[test]
+    fn no_input_makes_us_fall_and_an_apply_that_passes_is_stable(before in any_json(), spec in any_json(), update in any_json()) {
+        let live = updated(None, "maker", config(before), T1);
+        let live = updated(Some(&live), "editor", with_spec(&live, update), T2);
+        let info = shape();
+        let sent = config(spec);
+        if let Ok(once) = apply(&info, Some(&live), &sent, &writer("one", T2), true) {
+            prop_assert_eq!(apply(&info, Some(&once), &sent, &writer("one", T3), true), Ok(once.clone()));
+            let again = updated(Some(&once), "other", once.clone(), T3);
+            prop_assert_eq!(again, once);
+        }
     }
 
     #[test]

@@ -15,13 +15,10 @@ use self::managers::{Entry, Operation, SERVER_METADATA};
 use self::set::FieldSet;
 use self::typed::{Comparison, Typed};
 use super::schema::TypeInfo;
-use super::schema::node::deeper_than;
+use super::schema::node::{MAX_NESTING, deeper_than};
 
 /// Who owned everything before the first apply.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
-
-/// Depth beyond which a configuration is refused, so that no walk runs out of stack.
-const MAX_DEPTH: usize = 200;
 
 /// A field that another manager owns with another value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,7 +185,7 @@ fn check_applied(typed: Typed, applied: &Value) -> Result<(), ApplyError> {
     if !applied.is_object() {
         return Err(ApplyError::Invalid("it must be an object".to_owned()));
     }
-    if deeper_than(applied, MAX_DEPTH) {
+    if deeper_than(applied, MAX_NESTING) {
         return Err(ApplyError::Invalid("it is nested too deeply".to_owned()));
     }
     let listed = applied.get("metadata").and_then(|metadata| metadata.get("managedFields"));

@@ -48,7 +48,9 @@ impl<'s> Typed<'s> {
             Class::Map(map) => {
                 for (key, child) in map {
                     let below = self.field(node, key);
-                    let empty = child.is_null() || child.as_object().is_some_and(Map::is_empty);
+                    // What is empty has no parts to own, so it is owned itself.
+                    let empty = child.as_object().is_some_and(Map::is_empty)
+                        || child.as_array().is_some_and(Vec::is_empty);
                     let leaf = matches!(self.class(below, child), Class::Leaf);
                     self.put(
                         &mut set,

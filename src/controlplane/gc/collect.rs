@@ -1,13 +1,15 @@
 //! The steps of collection.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::{FutureExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::Collector;
 use crate::controlplane::{
-    engine::{Call, delete::DeleteOptions},
+    engine::{Call, delete::DeleteOptions, now_text},
     object::{self, Part, Propagation},
-    registry::{Origin, crd},
+    registry::{Origin, Resource, crd},
     status::Refusal,
 };
 
@@ -22,6 +24,72 @@ enum Owner {
     Waiting,
     /// Nothing.
     Gone,
+}
+
+/// What a namespace that is being deleted still waits for.
+#[derive(Default)]
+struct Left {
+    /// How many objects of a resource.
+    resources: BTreeMap<String, usize>,
+    /// How many objects a finalizer holds.
+    finalizers: BTreeMap<String, usize>,
+}
+
+impl Left {
+    fn add(&mut self, resource: &Resource, held: Vec<Vec<String>>) {
+        if held.is_empty() {
+            return;
+        }
+        *self.resources.entry(resource.full_name()).or_default() += held.len();
+        for finalizer in held.into_iter().flatten() {
+            *self.finalizers.entry(finalizer).or_default() += 1;
+        }
+    }
+
+    /// The namespace with conditions that say so, in the words that `kubectl describe` is known for.
+    fn said(&self, namespace: Value, now: &str) -> Value {
+        let mut namespace = namespace;
+        let list = |all: &BTreeMap<String, usize>, how: &str| {
+            let rows: Vec<String> =
+                all.iter().map(|(name, count)| format!("{name}{how} {count} resource instances")).collect();
+            rows.join(", ")
+        };
+        let remain = format!("Some resources are remaining: {}", list(&self.resources, ". has"));
+        let wait = format!(
+            "Some content in the namespace has finalizers remaining: {}",
+            list(&self.finalizers, " in")
+        );
+        let deleted = "All content successfully deleted, may be waiting on finalization";
+        let rows = [
+            (
+                "NamespaceDeletionDiscoveryFailure",
+                false,
+                "ResourcesDiscovered",
+                "All resources successfully discovered",
+            ),
+            ("NamespaceDeletionContentFailure", false, "ContentDeleted", deleted),
+            match self.resources.is_empty() {
+                true => {
+                    ("NamespaceContentRemaining", false, "ContentRemoved", "All content successfully removed")
+                }
+                false => ("NamespaceContentRemaining", true, "SomeResourcesRemain", &remain),
+            },
+            match self.finalizers.is_empty() {
+                true => {
+                    let gone = "All content-preserving finalizers finished";
+                    ("NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers", gone)
+                }
+                false => ("NamespaceFinalizersRemaining", true, "SomeFinalizersRemain", &wait),
+            },
+        ];
+        if !namespace["status"].is_object() {
+            namespace["status"] = json!({});
+        }
+        for (kind, holds, reason, message) in rows {
+            crd::set_condition(&mut namespace["status"], kind, holds, reason, message, now);
+        }
+        namespace
+    }
 }
 
 impl Collector {
@@ -112,14 +180,21 @@ impl Collector {
             return Ok(());
         }
         let served = self.engine.registry.served();
-        let mut left = 0;
+        let (mut left, mut seen) = (Left::default(), BTreeSet::new());
         for resource in served.all().filter(|one| one.namespaced && one.origin != Origin::Review) {
-            left += self.empty(&resource.prefix(Some(name))).await?;
+            let prefix = resource.prefix(Some(name));
+            // Versions of one kind share their objects.
+            if seen.insert(prefix.clone()) {
+                left.add(resource, self.empty(&prefix).await?);
+            }
         }
-        if left != 0 {
+        let call = Call { part: Part::Status, ..Call::internal(namespaces, None, name) };
+        let said = self.engine.modify(&call, false, |live| Ok(left.said(live.clone(), &now_text())));
+        gone_is_fine(said.await.map(drop))?;
+        if !left.resources.is_empty() {
             return Ok(());
         }
-        let call = Call { part: Part::Finalize, ..Call::internal(namespaces, None, name) };
+        let call = Call { part: Part::Finalize, ..call };
         let finalize = self.engine.modify(&call, false, |live| {
             let mut next = live.clone();
             let kept: Vec<&str> = object::texts(&live["spec"]["finalizers"])
@@ -127,6 +202,11 @@ impl Collector {
                 .filter(|one| *one != "kubernetes")
                 .collect();
             next["spec"]["finalizers"] = json!(kept);
+            if kept.is_empty()
+                && let Some(spec) = next["spec"].as_object_mut()
+            {
+                spec.remove("finalizers");
+            }
             Ok(next)
         });
         gone_is_fine(finalize.await.map(drop))
@@ -147,14 +227,14 @@ impl Collector {
             part(&definition["spec"]["names"]["plural"])
         );
         // A definition whose names were never accepted owns no objects, whoever has those names does.
-        if crd::established(&definition) && self.empty(&prefix).await? != 0 {
+        if crd::established(&definition) && !self.empty(&prefix).await?.is_empty() {
             return Ok(());
         }
         self.engine.release(&Call::internal(definitions, None, name), crd::CLEANUP).await
     }
 
-    /// Deletes everything under `prefix`; returns how much is still there because finalizers hold it.
-    async fn empty(&self, prefix: &str) -> Result<usize, Refusal> {
+    /// Deletes everything under `prefix`; returns the finalizers of each object that they hold.
+    async fn empty(&self, prefix: &str) -> Result<Vec<Vec<String>>, Refusal> {
         let mut keys = Vec::new();
         self.engine
             .store
@@ -162,24 +242,28 @@ impl Collector {
             .map_err(crate::controlplane::engine::read_refusal)?;
         let calls: Vec<Call> = keys.iter().filter_map(|key| self.call(key)).map(|(call, _)| call).collect();
         let mut work = stream::FuturesUnordered::new();
-        let mut left = 0;
+        let mut left = Vec::new();
         for call in &calls {
             work.push(self.discard(call).boxed());
             if WIDTH <= work.len() {
-                left += work.try_next().await?.unwrap_or(0);
+                left.extend(work.try_next().await?.flatten());
             }
         }
         while let Some(one) = work.try_next().await? {
-            left += one;
+            left.extend(one);
         }
         Ok(left)
     }
 
-    /// Deletes one object; returns 1 when a finalizer holds it, else 0.
-    async fn discard(&self, call: &Call) -> Result<usize, Refusal> {
+    /// Deletes one object; returns the finalizers that hold it, if any do.
+    async fn discard(&self, call: &Call) -> Result<Option<Vec<String>>, Refusal> {
         match self.engine.delete(call, &DeleteOptions::default()).await {
-            Ok(done) => Ok(usize::from(!done.removed)),
-            Err(refusal) if refusal.code == 404 => Ok(0),
+            Ok(done) if done.removed => Ok(None),
+            Ok(done) => {
+                let finalizers = object::texts(&done.object["metadata"]["finalizers"]);
+                Ok(Some(finalizers.into_iter().map(str::to_owned).collect()))
+            }
+            Err(refusal) if refusal.code == 404 => Ok(None),
             Err(refusal) => Err(refusal),
         }
     }

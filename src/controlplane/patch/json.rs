@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::{MAX_DEPTH, PatchError};
-use crate::controlplane::schema::node::deeper_than;
+use super::PatchError;
+use crate::controlplane::schema::node::{MAX_NESTING, deeper_than};
 
 /// As on the real server.
 const MOST_OPERATIONS: usize = 10_000;
@@ -24,8 +24,8 @@ pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), PatchError>
     let mut copied = 0;
     for (index, operation) in operations.iter().enumerate() {
         step(target, operation, &mut copied).map_err(|error| match error {
-            PatchError::Invalid(text) => PatchError::Invalid(format!("operation {index}: {text}")),
-            failed @ PatchError::TestFailed(_) => failed,
+            PatchError::Invalid(text) => PatchError::Unfit(format!("operation {index}: {text}")),
+            other => other,
         })?;
     }
     Ok(())
@@ -67,7 +67,9 @@ fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         }
         "test" => {
             let found = find(target, &tokens).map_or(Value::Null, |found| found.clone());
-            equal(&found, &value()).then_some(()).ok_or_else(|| PatchError::TestFailed(path.to_owned()))
+            let reachable = tokens.split_last().is_none_or(|(_, parents)| find(target, parents).is_some());
+            let fits = reachable && equal(&found, &value());
+            fits.then_some(()).ok_or_else(|| PatchError::TestFailed(path.to_owned()))
         }
         other => Err(PatchError::Invalid(format!("unexpected kind: {other}"))),
     }
@@ -82,7 +84,7 @@ fn parse(pointer: &str) -> Result<Vec<String>, PatchError> {
     };
     let tokens: Vec<String> =
         rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
-    match MAX_DEPTH < tokens.len() {
+    match MAX_NESTING < tokens.len() {
         true => Err(invalid("the path is too deep")),
         false => Ok(tokens),
     }
@@ -153,7 +155,7 @@ fn digits(token: &str) -> Option<usize> {
 }
 
 fn bounded(tokens: &[String], value: &Value) -> Result<(), PatchError> {
-    match deeper_than(value, MAX_DEPTH.saturating_sub(tokens.len())) {
+    match deeper_than(value, MAX_NESTING.saturating_sub(tokens.len())) {
         true => Err(invalid("the result would be nested too deeply")),
         false => Ok(()),
     }

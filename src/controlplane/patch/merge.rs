@@ -4,12 +4,12 @@
 
 use serde_json::{Map, Value};
 
-use super::MAX_DEPTH;
+use crate::controlplane::schema::node::MAX_NESTING;
 
-/// Merges `patch` into `target`; beyond the depth that any reader accepts the patch simply replaces.
+/// Merges `patch` into `target`; beyond the depth that is ever stored the patch simply replaces.
 pub(super) fn apply(target: &mut Value, patch: &Value, depth: usize) {
     let changes = match patch {
-        Value::Object(changes) if depth < MAX_DEPTH => changes,
+        Value::Object(changes) if depth < MAX_NESTING => changes,
         _ => {
             *target = patch.clone();
             return;

@@ -12,15 +12,15 @@ use thiserror::Error;
 
 use super::schema::TypeInfo;
 
-/// Depth that no patched document may exceed: a reader that recurses must survive it.
-const MAX_DEPTH: usize = 200;
-
 /// Why a patch was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PatchError {
     /// The patch is malformed, does not fit the document, or exceeds a bound.
     #[error("the patch cannot be applied: {0}")]
     Invalid(String),
+    /// An operation does not fit the document.
+    #[error("the patch does not fit: {0}")]
+    Unfit(String),
     /// A `test` operation found another value.
     #[error("testing value {0} failed")]
     TestFailed(String),

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{MAX_DEPTH, PatchError};
-use crate::controlplane::schema::node::{Node, Shape, deeper_than};
+use super::PatchError;
+use crate::controlplane::schema::node::{MAX_NESTING, Node, Shape, deeper_than};
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
@@ -16,7 +16,7 @@ const DELETE: &str = "$deleteFromPrimitiveList/";
 
 /// Merges `patch` into `target`.
 pub(super) fn apply(shape: &Shape, target: &mut Value, patch: &Value) -> Result<(), PatchError> {
-    if deeper_than(patch, MAX_DEPTH) {
+    if deeper_than(patch, MAX_NESTING) {
         return Err(PatchError::Invalid("it is nested too deeply".to_owned()));
     }
     let Some(changes) = patch.as_object() else {
@@ -157,7 +157,8 @@ fn merge_entry(
     let fields = change.as_object();
     let identity = fields.and_then(|fields| fields.get(key));
     let (Some(fields), Some(identity)) = (fields, identity) else {
-        let text = format!("map: {change} does not contain declared merge key: {key}");
+        // The entry is not shown: it may carry a secret in an environment.
+        let text = format!("an entry of a list does not contain its declared merge key {key:?}");
         return Err(PatchError::Invalid(text));
     };
     if fields.get(PATCH).and_then(Value::as_str) == Some("delete") {

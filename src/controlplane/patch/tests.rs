@@ -190,6 +190,23 @@ fn strategic_directives_are_obeyed_and_leave_no_trace() {
 }
 
 #[test]
+fn the_patch_of_kubectl_apply_leaves_what_others_injected() {
+    let info = TypeInfo::builtin("", "v1", "Pod");
+    let target = json!({ "spec": {
+        "containers": [{ "name": "injected", "image": "x" }, { "name": "a", "image": "1" }],
+        "volumes": [{ "name": "v", "emptyDir": {} }, { "name": "token" }] } });
+    // As kubectl sends it when a volume changes its kind.
+    let patch = json!({ "spec": {
+        "$setElementOrder/containers": [{ "name": "a" }], "$setElementOrder/volumes": [{ "name": "v" }],
+        "containers": [{ "image": "2", "name": "a" }],
+        "volumes": [{ "$retainKeys": ["name", "secret"], "emptyDir": null, "name": "v", "secret": { "secretName": "s" } }] } });
+    let want = json!({ "spec": {
+        "containers": [{ "name": "injected", "image": "x" }, { "name": "a", "image": "2" }],
+        "volumes": [{ "name": "v", "secret": { "secretName": "s" } }, { "name": "token" }] } });
+    assert_eq!(strategic(&info, target, patch), want);
+}
+
+#[test]
 fn strategic_merge_refuses_what_it_cannot_place() {
     let info = TypeInfo::builtin("", "v1", "Pod");
     let table = [

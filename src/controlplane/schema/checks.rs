@@ -127,8 +127,15 @@ impl Checks {
             refuse(format!("should match '{pattern}'"));
         }
         let format = self.format.as_deref().filter(|_| kind == Kind::Text);
-        if let Some(format) = format.filter(|format| !formats::text(format, text)) {
-            refuse(format!("must be of type {format}: {value}"));
+        let mut wrong = |cause: Cause| causes.push(Cause { reason: "FieldValueTypeInvalid", ..cause });
+        match format.filter(|format| !formats::text(format, text)) {
+            None => {}
+            // Bytes are mostly secrets: they are never shown.
+            Some("byte") => wrong(Cause::invalid(path, &Value::from(""), "illegal base64 data")),
+            Some(format) => {
+                let detail = format!("{} in body must be of type {format}: {value}", subject(path));
+                wrong(Cause::invalid(path, value, &detail));
+            }
         }
         if let Some(most) = self.length.1.filter(|most| *most < length) {
             causes.push(Cause::too_long(path, most));

@@ -204,4 +204,6 @@ mod tests;
 #[cfg(test)]
 mod tests_builtin;
 #[cfg(test)]
+mod tests_kinds;
+#[cfg(test)]
 mod tests_rules;

@@ -12,6 +12,9 @@ use super::checks::Checks;
 /// Depth at which every walk over schemas and objects stops; deeper input is refused elsewhere.
 pub(crate) const MAX_DEPTH: usize = 128;
 
+/// Depth that no stored object may exceed: JSON readers stop at 128, and lists and watch events wrap objects.
+pub(crate) const MAX_NESTING: usize = 100;
+
 /// The declared JSON type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Kind {

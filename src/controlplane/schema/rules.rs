@@ -60,6 +60,10 @@ impl Rules {
         unchanged: bool,
     ) -> Vec<Broken> {
         let mut broken = Vec::new();
+        // Most writes leave most of an object alone (a status, say): what only looks at the new value can wait.
+        if unchanged && self.transitions.is_empty() && self.optional.is_empty() {
+            return broken;
+        }
         if let Err(errors) = validate_compiled(&self.compiled, new, old) {
             let counted =
                 errors.into_iter().filter(|error| !unchanged || self.transitions.contains(&error.rule));
@@ -187,10 +191,10 @@ fn convert(shape: &Shape, node: &Node, value: &Value) -> CelValue {
             let schema = node.items.as_deref().unwrap_or(&silent);
             CelValue::List(Arc::new(items.iter().map(|item| convert(shape, schema, item)).collect()))
         }
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => CelValue::Int(whole),
-            (None, Some(float)) => CelValue::Float(float),
-            (None, None) => CelValue::Null,
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(whole), _, _) => CelValue::Int(whole),
+            (None, Some(whole), _) => CelValue::UInt(whole),
+            (None, None, float) => float.map_or(CelValue::Null, CelValue::Float),
         },
         scalar => to_value(scalar).unwrap_or(CelValue::Null),
     }

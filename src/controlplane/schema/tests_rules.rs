@@ -95,3 +95,32 @@ fn a_transition_rule_finds_the_old_entry_by_its_key() {
     ];
     assert_eq!(messages(&info, changed, Some(old)), want.map(|(f, m)| (f.to_owned(), m.to_owned())));
 }
+
+#[test]
+fn a_rule_at_the_root_sees_the_name() {
+    let schema = json!({
+        "type": "object",
+        "properties": { "spec": { "type": "object", "properties": { "id": { "type": "string" } } } },
+        "x-kubernetes-validations": [{ "rule": "self.metadata.name == self.spec.id && self.kind == 'Thing'", "message": "id is the name" }],
+    });
+    let info = TypeInfo::from_crd(&schema).unwrap();
+    let thing = |id: &str| json!({ "apiVersion": "e/v1", "kind": "Thing", "metadata": { "name": "a" }, "spec": { "id": id } });
+    assert_eq!(info.validate(&thing("a"), None), []);
+    let causes = info.validate(&thing("b"), None);
+    assert_eq!(
+        (causes[0].field.as_str(), causes[0].message.as_str()),
+        ("", "Invalid value: \"object\": id is the name")
+    );
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_refuses_the_object() {
+    let info = crd(json!({
+        "type": "object",
+        "properties": { "a": { "type": "integer" }, "b": { "type": "integer" } },
+        "x-kubernetes-validations": [{ "rule": "self.a / self.b > 0" }],
+    }));
+    assert_eq!(messages(&info, json!({ "a": 4, "b": 2 }), None), []);
+    assert_eq!(messages(&info, json!({ "a": 4, "b": 0 }), None).len(), 1);
+    assert_eq!(messages(&info, json!({ "a": 4 }), None).len(), 1);
+}

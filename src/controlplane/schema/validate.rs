@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::checks::Checks;
-use super::node::{Kind, ListKind, MAX_DEPTH, Node, Rest, Shape, join};
+use super::node::{Kind, ListKind, MAX_DEPTH, MAX_NESTING, Node, Rest, Shape, deeper_than, join};
 use super::rules::Broken;
 use crate::controlplane::cause::{Cause, subject};
 
@@ -17,6 +17,9 @@ const MOST_CAUSES: usize = 100;
 
 /// All that is wrong with `new`; empty when nothing is.
 pub(crate) fn validate(shape: &Shape, new: &Value, old: Option<&Value>) -> Vec<Cause> {
+    if deeper_than(new, MAX_NESTING) {
+        return vec![Cause::invalid("", &Value::from("object"), "is nested too deeply")];
+    }
     let mut walk = Walk { shape, causes: Vec::new(), rules: true, settled: false };
     walk.value(&shape.root, new, old, "", 0);
     walk.causes.truncate(MOST_CAUSES);

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 
 use super::{Ask, bytes, document};
 use crate::controlplane::{
+    cause::Cause,
     engine::list::{At, ListRequest},
     path::{Address, Query},
     registry::Resource,
@@ -92,21 +94,26 @@ impl Ask {
 /// Which revision a list asks for.
 fn at(query: &Query, continued: bool) -> Result<At, Refusal> {
     let version = parse_version(query)?;
+    let refuse = |cause| Err(Refusal::option("ListOptions", cause));
+    let forbidden = |why: &str| Cause::forbidden("resourceVersionMatch", why);
+    if query.get("sendInitialEvents").is_some() {
+        return refuse(Cause::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    }
     match (query.get("resourceVersionMatch"), version) {
-        (Some(_), _) if continued => {
-            Err(Refusal::bad_request("resourceVersionMatch is forbidden when continue is provided"))
+        (Some(_), _) if continued => refuse(forbidden("is forbidden when continue is provided")),
+        (None, Some(1..)) if continued => {
+            Err(Refusal::bad_request("specifying resource version is not allowed when using continue"))
         }
-        (Some(_), None) => {
-            Err(Refusal::bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided"))
-        }
+        (Some(_), None) => refuse(forbidden("is forbidden unless resourceVersion is provided")),
         (Some("Exact"), Some(0)) => {
-            Err(Refusal::bad_request("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""))
+            refuse(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
         }
         (Some("Exact"), Some(version)) => Ok(At::Exactly(version)),
         (Some("NotOlderThan") | None, Some(version)) if version != 0 => Ok(At::NotOlderThan(version)),
         (Some("NotOlderThan") | None, _) => Ok(At::Now),
-        (Some(other), _) => Err(Refusal::bad_request(format!(
-            "resourceVersionMatch: Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\""
-        ))),
+        (Some(other), _) => {
+            let allowed = [json!("Exact"), json!("NotOlderThan"), json!("")];
+            refuse(Cause::unsupported("resourceVersionMatch", &json!(other), &allowed))
+        }
     }
 }

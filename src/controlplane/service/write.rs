@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{Response, StatusCode, header};
+use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{Ask, body, document, strict};
 use crate::controlplane::{
+    cause::Cause,
     engine::{Call, Done, Validation, checks::strict_refusal, delete::DeleteOptions, write::Patch},
     object::{Part, Propagation},
     path::Address,
@@ -22,11 +23,16 @@ impl Ask {
             Some("Ignore") => Validation::Ignore,
             Some("Strict") => Validation::Strict,
             Some(other) => {
-                return Err(Refusal::bad_request(format!(
-                    "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \"Strict\", \"Warn\""
-                )));
+                let allowed = ["Ignore", "Strict", "Warn"].map(|one| json!(one));
+                let cause = Cause::unsupported("fieldValidation", &json!(other), &allowed);
+                return Err(Refusal::option(self.options_kind(), cause));
             }
         };
+        let applies = body::media_type(&self.headers) == "application/apply-patch+yaml";
+        if self.method == Method::PATCH && self.query.get("force").is_some() && !applies {
+            let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+            return Err(Refusal::option(self.options_kind(), cause));
+        }
         Ok(Call {
             resource: resource.clone(),
             namespace: address.namespace.clone(),
@@ -73,9 +79,20 @@ impl Ask {
         match self.query.get("dryRun") {
             None => Ok(false),
             Some("All") => Ok(true),
-            Some(other) => Err(Refusal::bad_request(format!(
-                "dryRun: Unsupported value: \"{other}\": supported values: \"All\""
-            ))),
+            Some(other) => Err(self.bad_dry_run(&json!(other))),
+        }
+    }
+
+    fn bad_dry_run(&self, found: &Value) -> Refusal {
+        Refusal::option(self.options_kind(), Cause::unsupported("dryRun", found, &[json!("All")]))
+    }
+
+    fn options_kind(&self) -> &'static str {
+        match self.method {
+            Method::POST => "CreateOptions",
+            Method::PUT => "UpdateOptions",
+            Method::PATCH => "PatchOptions",
+            _ => "DeleteOptions",
         }
     }
 
@@ -122,7 +139,8 @@ impl Ask {
             }
             "application/apply-patch+yaml" => {
                 if self.query.get("fieldManager").is_none() {
-                    return Err(Refusal::bad_request("fieldManager is required for apply patch"));
+                    let cause = Cause::required("fieldManager", "is required for apply patch");
+                    return Err(Refusal::option(self.options_kind(), cause));
                 }
                 let object = body::yaml(&self.body)?;
                 self.engine.apply(&call, object, self.query.flag("force")).await?
@@ -164,6 +182,9 @@ impl Ask {
         resource: &Arc<Resource>,
         address: &Address,
     ) -> Result<Response<Body>, Refusal> {
+        if resource.is("", "namespaces") {
+            return Err(Refusal::method_not_allowed());
+        }
         let mut call = self.call(resource, address)?;
         let (options, dry_run) = self.delete_options()?;
         call.dry_run |= dry_run;
@@ -200,9 +221,9 @@ impl Ask {
             self.query.get("orphanDependents").map(|_| self.query.flag("orphanDependents")).or(orphan);
         let propagation = match (named.as_deref(), orphan) {
             (Some(_), Some(_)) => {
-                return Err(Refusal::bad_request(
-                    "set either propagationPolicy or orphanDependents, not both",
-                ));
+                let why = "orphanDependents and deletionPropagation cannot be both set";
+                let cause = Cause::invalid("propagationPolicy", &json!(named), why);
+                return Err(Refusal::option(self.options_kind(), cause));
             }
             (Some("Background"), None) => Some(Propagation::Background),
             (Some("Foreground"), None) => Some(Propagation::Foreground),
@@ -210,13 +231,19 @@ impl Ask {
             (None, Some(false)) => Some(Propagation::Background),
             (None, None) => None,
             (Some(other), None) => {
-                return Err(Refusal::bad_request(format!(
-                    "propagationPolicy: Unsupported value: \"{other}\": supported values: \"Foreground\", \
-                     \"Background\", \"Orphan\""
-                )));
+                let allowed = ["Foreground", "Background", "Orphan"].map(|one| json!(one));
+                let cause = Cause::unsupported("propagationPolicy", &json!(other), &allowed);
+                return Err(Refusal::option(self.options_kind(), cause));
             }
         };
-        let dry_run = body["dryRun"].as_array().is_some_and(|list| list.iter().any(|one| one == "All"));
+        let mut dry_run = false;
+        for one in body["dryRun"].as_array().into_iter().flatten() {
+            // Whoever misspells it must not delete for real.
+            if one != "All" {
+                return Err(self.bad_dry_run(one));
+            }
+            dry_run = true;
+        }
         let options = DeleteOptions {
             propagation,
             uid: text("/preconditions/uid"),

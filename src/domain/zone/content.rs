@@ -119,6 +119,12 @@ impl Zone {
         zone.with_servers(servers, serial)
     }
 
+    /// The zone with another mailbox in its SOA; without, it is `hostmaster` in the zone.
+    pub fn with_hostmaster(mut self, rname: DnsName) -> Self {
+        self.soa.rname = rname;
+        self
+    }
+
     /// Its name.
     pub fn name(&self) -> &DnsName {
         &self.name

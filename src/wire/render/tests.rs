@@ -1,5 +1,7 @@
 //! What a leader pushes is what a follower takes: the whole way from view to plan, for both audiences.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -51,7 +53,7 @@ fn view(nodes: usize, services: usize) -> ClusterView {
         updated_at: Timestamp::UNIX_EPOCH,
         generation: 3,
         nodes: all,
-        services: (0..services).map(service).collect(),
+        services: Arc::new((0..services).map(service).collect()),
         accounts: vec![AccountView {
             id: ObjectId { namespace: "default".into(), name: "ali".into() },
             provider: PlatformProvider::Ali,

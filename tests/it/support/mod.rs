@@ -1,5 +1,7 @@
 //! A world: the embedded plane, the loops and a provider in memory, with a clock and deaths that a test decides.
 
+pub mod process;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,11 +15,13 @@ use cocoasyncer::controllers::service::retained::Retained;
 use cocoasyncer::controllers::shared::context::Context;
 use cocoasyncer::controllers::snapshot::{self, Snapshot};
 use cocoasyncer::controllers::stores::Stores;
+use cocoasyncer::controllers::view::{self, Facts};
 use cocoasyncer::controllers::{node, service};
 use cocoasyncer::controlplane::ControlPlane;
 use cocoasyncer::domain::dns_plan::Owner;
 use cocoasyncer::domain::liveness::Reading;
 use cocoasyncer::domain::names::DnsName;
+use cocoasyncer::domain::view::ClusterView;
 use cocoasyncer::providers::DnsProvider;
 use cocoasyncer::providers::memory::MemoryProvider;
 use k8s_openapi::jiff::Timestamp;
@@ -80,6 +84,8 @@ pub struct World {
     pub client: Client,
     pub provider: Arc<MemoryProvider>,
     pub board: Board,
+    /// What the v1 API shows.
+    views: Option<watch::Receiver<Arc<ClusterView>>>,
     clock: Arc<AtomicI64>,
     loops: Option<(JoinSet<()>, CancellationToken)>,
 }
@@ -95,6 +101,7 @@ impl World {
             client,
             provider: Arc::default(),
             board: Board::default(),
+            views: None,
             clock: Arc::new(AtomicI64::new(1_700_000_000)),
             loops: None,
         };
@@ -118,6 +125,17 @@ impl World {
         tasks.spawn(node::addresses::run(ctx.clone(), self.board.clone(), seen(), stop.clone()));
         tasks.spawn(node::report::run(ctx.clone(), seen(), stop.clone()));
         tasks.spawn(service::run(ctx.clone(), retained, seen(), stop.clone()));
+        let facts = Facts { api_port: 44443, reverse_proxy: false };
+        let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
+        self.views = Some(views.subscribe());
+        let (secrets, fed) = (watch::Sender::default(), watch::Sender::new(()));
+        let sources = view::Sources { snapshots: seen(), secrets: secrets.subscribe(), fed: fed.subscribe() };
+        tasks.spawn(view::run(ctx.clone(), facts, self.board.clone(), sources, views, stop.clone()));
+        tasks.spawn(async move {
+            // Nobody feeds here and no secret changes, but their ends must stay open.
+            let _open = (secrets, fed);
+            std::future::pending().await
+        });
         tasks.spawn(snapshot::run(ctx, self.board.clone(), snapshots, stop.clone()));
         self.loops = Some((tasks, stop));
     }
@@ -168,6 +186,11 @@ impl World {
         let address: std::net::IpAddr = address.parse().unwrap();
         let addresses = [(cocoasyncer::domain::addresses::family(address), [address].into())].into();
         self.board.learn(name, addresses, Learned { source: "peer", trouble: None });
+    }
+
+    /// What the v1 API shows now.
+    pub fn view(&self) -> Arc<ClusterView> {
+        self.views.as_ref().unwrap().borrow().clone()
     }
 
     pub fn services(&self) -> Api<ManagedService> {

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cocoasyncer::api::{ORIGIN_LABEL, ORIGIN_MANIFESTS};
+use cocoasyncer::controllers::manifests::{Manifests, Pass};
+use cocoasyncer::controlplane::ControlPlane;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
-
-use crate::api::{ORIGIN_LABEL, ORIGIN_MANIFESTS};
-use crate::controllers::manifests::{Manifests, Pass};
-use crate::controlplane::ControlPlane;
 
 fn map(name: &str, value: &str) -> String {
     format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{k: {value}}}\n")
