@@ -379,7 +379,7 @@ fn wanted(service: &Service, sites: &Sites<'_>, holder: &Holder, at: (Line, Fami
     Wanted { set, node: holder.node.clone(), why: holder.why, service: service.id.clone(), cause }
 }
 
-fn moved(last: &Last, holder: &Holder, cluster: &Cluster, at: (Line, Family)) -> Cause {
+pub(super) fn moved(last: &Last, holder: &Holder, cluster: &Cluster, at: (Line, Family)) -> Cause {
     let Some(before) = cluster.members.get(&last.node) else {
         return Cause::Edit;
     };

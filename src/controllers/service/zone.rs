@@ -13,6 +13,7 @@ use crate::controllers::service::sync::{Done, sync};
 use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::Context;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
+use crate::domain::causes::put_right;
 use crate::domain::dns_plan::{Found, FoundZone, Owner};
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, wish};
@@ -74,7 +75,10 @@ async fn turn(
         provider.resume(&id.zone, last_known(services, &retained.of(&id.zone)));
         memory.resumed = true;
     }
-    let wish = wish(services.iter().map(|managed| &*managed.service), &snapshot.cluster);
+    let mut wish = wish(services.iter().map(|managed| &*managed.service), &snapshot.cluster);
+    if let Some((before, _)) = &memory.last {
+        put_right(&mut wish, before, &snapshot.cluster);
+    }
     let mut fresh = false;
     let due = memory.due.is_none_or(|due| due <= Instant::now());
     let same = memory.last.as_ref().is_some_and(|(last, _)| last.same_targets(&wish));

@@ -1,0 +1,117 @@
+//! Causes put right by what this process itself wished last: a status that lags behind would call our own change of a
+//! moment ago somebody else's, and a return or a failover could be held for it.
+
+use jiff::Timestamp;
+
+use crate::domain::cluster::Cluster;
+use crate::domain::lines::{Holder, Why};
+use crate::domain::records::{Cause, Last, Wish, moved};
+
+/// Corrects the causes in `wish` by the wish before it. What the statuses know better stays.
+pub fn put_right(wish: &mut Wish, before: &Wish, cluster: &Cluster) {
+    for (key, wanted) in &mut wish.wanted {
+        // An edit may be one of a service whose status was not written yet.
+        let doubtful = matches!(wanted.cause, Cause::Drift | Cause::Edit);
+        let Some(was) = before.wanted.get(key).filter(|was| doubtful && was.node != wanted.node) else {
+            continue;
+        };
+        let last = Last {
+            node: was.node.clone(),
+            values: was.set.values.clone(),
+            ttl: was.set.ttl,
+            since: Timestamp::UNIX_EPOCH,
+            taken_over: was.why != Why::Own,
+        };
+        let holder = Holder { node: wanted.node.clone(), why: wanted.why };
+        wanted.cause = moved(&last, &holder, cluster, (key.line, key.family));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::api::vocab::{Family, Line, NetworkType, PlatformProvider};
+    use crate::domain::cluster::Member;
+    use crate::domain::names::{DnsName, ObjectId};
+    use crate::domain::records::{RecordKey, Service, ZoneId, wish};
+
+    fn cluster(drained: bool, lives: bool) -> Cluster {
+        let member = |name: &str, lines: &[Line], last: u8| Member {
+            name: name.into(),
+            lines: lines.iter().copied().collect(),
+            network: NetworkType::IPV4,
+            preference: 50,
+            addresses: [(Family::V4, [IpAddr::from([203, 0, 113, last])].into())].into(),
+            lives: true,
+            drained: false,
+            pinned: BTreeSet::new(),
+        };
+        let b = Member { drained, lives, ..member("b", &[Line::CU], 2) };
+        let members = [("a".to_owned(), member("a", &[Line::Default], 1)), ("b".to_owned(), b)].into();
+        Cluster { members, refused: BTreeMap::new() }
+    }
+
+    /// The cause for the line CU of a service whose status still says what stood before both wishes.
+    fn cause(before: &Cluster, now: &Cluster, status: Option<&str>) -> Cause {
+        let zone = DnsName::parse("example.com", "").unwrap();
+        let name = zone.child("www", "").unwrap();
+        let at = (Line::CU, Family::V4);
+        let last = status.map(|node| Last {
+            node: node.into(),
+            values: now.members[node].addresses[&Family::V4].clone().into(),
+            ttl: 60,
+            since: Timestamp::UNIX_EPOCH,
+            taken_over: node != "b",
+        });
+        let service = Service {
+            id: ObjectId { namespace: "default".into(), name: "www".into() },
+            created: None,
+            zone: ZoneId { provider: PlatformProvider::Local, account: None, zone },
+            name: name.clone(),
+            ttl: 60,
+            nodes: BTreeSet::new(),
+            deleting: false,
+            retain: false,
+            release: None,
+            adopt: false,
+            last: last.map(|last| (at, last)).into_iter().collect(),
+        };
+        let earlier = wish([&service], before);
+        let mut later = wish([&service], now);
+        put_right(&mut later, &earlier, now);
+        later.wanted[&RecordKey { name, line: at.0, family: at.1 }].cause
+    }
+
+    #[test]
+    fn a_status_that_lags_behind_makes_nobody_else_of_us() {
+        let (whole, drained, lost) = (cluster(false, true), cluster(true, true), cluster(false, false));
+        assert_eq!(
+            cause(&drained, &whole, Some("b")),
+            Cause::Return,
+            "undrained before the status was written"
+        );
+        assert_eq!(cause(&lost, &whole, Some("b")), Cause::Return, "back before the status was written");
+        assert_eq!(cause(&whole, &lost, None), Cause::Loss, "lost before the first status was written");
+        assert_eq!(
+            cause(&whole, &drained, None),
+            Cause::Drain,
+            "drained before the first status was written"
+        );
+        assert_eq!(cause(&whole, &lost, Some("a")), Cause::Loss, "lost again before the status was written");
+    }
+
+    #[test]
+    fn what_the_status_knows_stays() {
+        let (whole, lost) = (cluster(false, true), cluster(false, false));
+        assert_eq!(
+            cause(&whole, &whole, Some("b")),
+            Cause::Drift,
+            "nothing moved: then it was somebody else"
+        );
+        assert_eq!(cause(&whole, &whole, None), Cause::Edit, "a new service is an edit");
+        assert_eq!(cause(&lost, &lost, Some("b")), Cause::Loss);
+    }
+}
