@@ -23,7 +23,8 @@ unpack() {
     local suite=$1 package=$2 work=$tools/apt-$1 archive key options
     archive=$({ sed -n 's/^URIs:[[:space:]]*//p' /etc/apt/sources.list.d/*.sources
                 sed -n 's/^deb[[:space:]]\(\[[^]]*\][[:space:]]*\)\?\([^[:space:]]*\).*/\2/p' /etc/apt/sources.list
-              } 2>/dev/null | tr ' ' '\n' | grep -m1 '/debian/*$') || return 1
+              } 2>/dev/null | tr ' ' '\n' | sed -n '/\/debian\/*$/{p;q}') || true
+    [ -n "$archive" ] || return 1
     key=/usr/share/keyrings/debian-archive-keyring.gpg
     [ -f "$key" ] || return 1
     mkdir -p "$work"/lists/partial "$work"/cache/archives/partial "$work"/packages "$tools/kubectl"

@@ -48,10 +48,13 @@ fn operations_do_what_rfc_6902_says() {
 
 #[test]
 fn a_test_for_null_passes_where_nothing_is() {
-    for path in ["/metadata/finalizers", "/nothing/here/at/all"] {
+    for path in ["/metadata/finalizers", "/nothing"] {
         let patch = json!([{ "op": "test", "path": path, "value": null }]);
         assert_eq!(patched(json!({ "metadata": {} }), patch), Ok(json!({ "metadata": {} })));
     }
+    let far = json!([{ "op": "test", "path": "/nothing/here", "value": null }]);
+    let failed = Err(PatchError::TestFailed("/nothing/here".to_owned()));
+    assert_eq!(patched(json!({}), far), failed, "where not even the parent is");
     let patch = json!([{ "op": "test", "path": "/a", "value": 1 }]);
     assert_eq!(patched(json!({}), patch), Err(PatchError::TestFailed("/a".to_owned())));
 }
@@ -75,7 +78,10 @@ fn a_patch_that_does_not_fit_is_refused() {
     ];
     for patch in table {
         let outcome = patched(json!({ "a": {}, "l": [1] }), patch.clone());
-        assert!(matches!(outcome, Err(PatchError::Invalid(_))), "{patch}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(PatchError::Invalid(_) | PatchError::Unfit(_))),
+            "{patch}: {outcome:?}"
+        );
     }
 }
 
@@ -85,7 +91,7 @@ fn copies_do_not_multiply_without_bound() {
     for round in 0..40 {
         operations.push(json!({ "op": "copy", "from": "", "path": format!("/{round}") }));
     }
-    assert!(matches!(patched(json!({}), Value::Array(operations)), Err(PatchError::Invalid(_))));
+    assert!(matches!(patched(json!({}), Value::Array(operations)), Err(PatchError::Unfit(_))));
     let many = vec![json!({ "op": "test", "path": "/a", "value": null }); 10_001];
     assert!(matches!(patched(json!({}), Value::Array(many)), Err(PatchError::Invalid(_))));
 }
@@ -100,7 +106,7 @@ fn depth_cannot_be_built_up_step_by_step() {
     let mut operations = vec![json!({ "op": "add", "path": "/a", "value": value })];
     operations
         .extend((1..20).map(|round| json!({ "op": "add", "path": nest.repeat(round), "value": value })));
-    assert!(matches!(patched(json!({}), Value::Array(operations)), Err(PatchError::Invalid(_))));
+    assert!(matches!(patched(json!({}), Value::Array(operations)), Err(PatchError::Unfit(_))));
 }
 
 #[test]

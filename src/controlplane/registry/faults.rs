@@ -112,11 +112,13 @@ fn version_faults(spec: &Value) -> Vec<Cause> {
             });
         }
         let schema = &version["schema"]["openAPIV3Schema"];
-        let at = format!("{at}.schema.openAPIV3Schema");
+        let here = format!("{at}.schema.openAPIV3Schema");
+        // Where all versions have one schema, the real server speaks of it as of the whole definition's.
+        let at = if versions.len() == 1 { "spec.validation.openAPIV3Schema" } else { here.as_str() };
         if !schema.is_object() {
-            causes.push(required(&at));
+            causes.push(required(&here));
         } else if let Err(found) = TypeInfo::from_crd(schema) {
-            causes.extend(found.into_iter().map(|cause| within(&at, cause)));
+            causes.extend(found.into_iter().map(|cause| within(at, cause)));
         }
     }
     if versions.iter().filter(|version| version["storage"] == json!(true)).count() != 1 {
@@ -130,6 +132,9 @@ fn version_faults(spec: &Value) -> Vec<Cause> {
 }
 
 fn within(at: &str, cause: Cause) -> Cause {
+    let field =
+        cause.field.strip_prefix("openAPIV3Schema").map(|rest| rest.trim_start_matches('.').to_owned());
+    let cause = Cause { field: field.unwrap_or(cause.field), ..cause };
     let field = match cause.field.as_str() {
         "" => at.to_owned(),
         field if field.starts_with("spec.versions") => field.to_owned(),

@@ -127,7 +127,7 @@ async fn appliers_share_an_object_and_fight_only_over_the_same_field() {
     assert_eq!(stale.code, 409);
     let nameless =
         status(api.patch("a", &PatchParams::default(), &body(json!({"size": 2}))).await.unwrap_err());
-    assert_eq!(nameless.code, 400);
+    assert_eq!(nameless.code, 422);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,7 +187,7 @@ async fn builtins_that_controllers_lean_on_behave() {
     let request =
         http::Request::post("/api/v1/namespaces/default/secrets").body(bad.to_string().into_bytes()).unwrap();
     let refused = status(plane.client().request_text(request).await.unwrap_err());
-    assert_eq!(refused.code, 422);
+    assert_eq!(refused.code, 400);
     assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
     let leases: Api<Lease> = Api::default_namespaced(plane.client());
     let lease: Lease =

@@ -55,7 +55,7 @@ async fn a_definition_that_cannot_be_is_refused_with_the_field() {
             ),
             (
                 &format!("{schema}/properties/spec/x-kubernetes-validations/0/rule"),
-                json!("self.nothing > 1"),
+                json!("self.size >"),
                 "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule",
                 "FieldValueInvalid",
             ),

@@ -70,6 +70,7 @@ pub async fn conform<F: Future<Output = ()>>(test: impl FnOnce(Env) -> F) {
 }
 
 impl Env {
+    #[expect(clippy::disallowed_methods, reason = "tests have no command line of their own")]
     async fn open() -> Env {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (client, kubeconfig, plane) = match std::env::var("COCOA_TEST_KUBECONFIG") {
