@@ -72,8 +72,10 @@ pub struct Refused {
 pub fn take(ctx: &Context, board: &Board, before: Option<&Snapshot>) -> Snapshot {
     // By the object's place in memory: the snapshot before keeps it, so that nothing else can have come there.
     let zones_before = before.into_iter().flat_map(|before| before.zones.values());
-    let known: HashMap<*const _, &Managed> =
-        zones_before.flat_map(|zone| zone.iter()).map(|managed| (Arc::as_ptr(&managed.object), managed)).collect();
+    let known: HashMap<*const _, &Managed> = zones_before
+        .flat_map(|zone| zone.iter())
+        .map(|managed| (Arc::as_ptr(&managed.object), managed))
+        .collect();
     let now = ctx.now();
     let nodes = ctx.stores.nodes();
     board.keep(&nodes, now);

@@ -360,7 +360,8 @@ impl<'a> Sites<'a> {
 
 fn wanted(service: &Service, sites: &Sites<'_>, holder: &Holder, at: (Line, Family)) -> Wanted {
     let Sites { cluster, addresses } = sites;
-    let values = addresses.get(holder.node.as_str()).and_then(|of| of.get(&at.1)).cloned().unwrap_or_default();
+    let values =
+        addresses.get(holder.node.as_str()).and_then(|of| of.get(&at.1)).cloned().unwrap_or_default();
     let set = RecordSet { values, ttl: service.ttl };
     let cause = match service.last.get(&at) {
         None => Cause::Edit,
