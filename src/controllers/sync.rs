@@ -45,17 +45,23 @@ impl Follower {
 /// What is being pushed now, rendered once for all who are pushed it at a time and kept no longer than that: a large
 /// cluster's push is a megabyte, and a follower each would make it fifty.
 #[derive(Clone, Default)]
-struct Renderings(Arc<Mutex<Option<(Arc<ClusterView>, Audience, Weak<Push>)>>>);
+struct Renderings(Arc<Mutex<Option<Rendering>>>);
+
+struct Rendering {
+    of: Arc<ClusterView>,
+    to: Audience,
+    push: Weak<Push>,
+}
 
 impl Renderings {
     fn of(&self, view: &Arc<ClusterView>, audience: Audience) -> Arc<Push> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = last.as_ref().filter(|(of, to, _)| Arc::ptr_eq(of, view) && *to == audience);
-        if let Some(push) = same.and_then(|(_, _, push)| push.upgrade()) {
+        let same = last.as_ref().filter(|last| Arc::ptr_eq(&last.of, view) && last.to == audience);
+        if let Some(push) = same.and_then(|last| last.push.upgrade()) {
             return push;
         }
         let push = Arc::new(Push::of(view, audience));
-        *last = Some((view.clone(), audience, Arc::downgrade(&push)));
+        *last = Some(Rendering { of: view.clone(), to: audience, push: Arc::downgrade(&push) });
         push
     }
 }

@@ -6,6 +6,8 @@
 
 mod reading;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde::{Deserialize, Serialize, Serializer};
@@ -204,11 +206,17 @@ pub struct NodeInfo {
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "with_offset")]
     pub watch_dog: Option<Timestamp>,
-    /// Services it serves.
-    pub cocoa_managed_service: Vec<Service>,
+    /// Services it serves; nodes that serve the same share them: in a large cluster that is most, and all.
+    #[schema(value_type = Vec<Service>)]
+    #[serde(serialize_with = "shared")]
+    pub cocoa_managed_service: Arc<Vec<Service>>,
     /// What nodes of our kind add.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<NodeExtension>,
+}
+
+fn shared<S: serde::Serializer>(services: &Arc<Vec<Service>>, to: S) -> Result<S::Ok, S::Error> {
+    services.as_slice().serialize(to)
 }
 
 /// What nodes of our kind add to [`NodeInfo`].

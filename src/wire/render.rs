@@ -2,6 +2,8 @@
 //!
 //! Every type is taken apart field by field, so that a new field makes somebody decide who may see it.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -98,14 +100,20 @@ fn basic(view: &ClusterView, reveal: Reveal, scope: Scope, audience: Audience) -
     let text = |of: fn(&CocoaNodeSpec) -> &String| spec.map(of).cloned().unwrap_or_default();
     let full = scope == Scope::Full;
     let told: Vec<&NodeView> = nodes.iter().filter(|node| full || node.object == *me).collect();
-    let served = |node: &NodeView| -> Vec<Service> {
-        if !full || audience == Audience::Ours {
-            return Vec::new();
+    let repeated = full && audience == Audience::Legacy;
+    let serves = |name: &str, service: &ServiceView| {
+        service.spec.nodes.is_empty() || service.spec.nodes.iter().any(|node| node == name)
+    };
+    // A list for every node would be a hundred thousand entries in the largest cluster that we promise.
+    let everywhere = services.iter().all(|service| service.spec.nodes.is_empty());
+    let all: Arc<Vec<Service>> =
+        Arc::new(services.iter().filter(|_| repeated && everywhere).map(|s| plain(s, None)).collect());
+    let served = |node: &NodeView| -> Arc<Vec<Service>> {
+        if !repeated || everywhere {
+            return all.clone();
         }
-        let serves = |service: &&ServiceView| {
-            service.spec.nodes.is_empty() || service.spec.nodes.contains(&node.object)
-        };
-        services.iter().filter(serves).map(|service| plain(service, None)).collect()
+        let own = services.iter().filter(|service| serves(&node.object, service));
+        Arc::new(own.map(|service| plain(service, None)).collect())
     };
     let extended = |service| plain(service, Some(extension(service)));
     CocoaBasic {
@@ -133,7 +141,7 @@ fn basic(view: &ClusterView, reveal: Reveal, scope: Scope, audience: Audience) -
     }
 }
 
-fn node(view: &NodeView, services: Vec<Service>, reveal: Reveal) -> NodeInfo {
+fn node(view: &NodeView, services: Arc<Vec<Service>>, reveal: Reveal) -> NodeInfo {
     let NodeView { object, spec, secret, pulse, addresses, serving: _ } = view;
     let lines: Vec<String> = spec.isps.iter().map(|line| line.as_str().to_owned()).collect();
     NodeInfo {

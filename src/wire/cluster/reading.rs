@@ -111,7 +111,7 @@ impl NodeInfo {
             network_type: at.get("networkType").text()?,
             status_code: status_code(&at.get("statusCode"))?,
             watch_dog: at.get("watchDog").time()?,
-            cocoa_managed_service: services(&at.get("cocoaManagedService"))?,
+            cocoa_managed_service: services(&at.get("cocoaManagedService"))?.into(),
             operator: extension(&at.get("operator"), NodeExtension::read)?,
         })
     }
