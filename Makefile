@@ -19,7 +19,6 @@ demo: build ## Start three sites, kill one, and watch DNS follow by real queries
 	$(BIN) demo
 
 test: build ## Run all tests
-	scripts/test-tools.sh
 	$(CARGO) test --locked
 
 bench: ## Measure what the project promises, as ratios against a baseline of the same run

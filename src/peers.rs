@@ -4,9 +4,11 @@
 //! TLS needs the process's crypto provider: `main` installs ring's before anything is built here.
 
 mod answers;
+mod parts;
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -19,6 +21,7 @@ use crate::wire::read::{Field, ReadError, document};
 use crate::wire::render::{to_json, without_user as shown};
 
 use answers::{own_info, repeatable, unmasked};
+use parts::Parts;
 
 /// Most octets that are read of an answer.
 pub const MAX_ANSWER: usize = 8 << 20;
@@ -225,10 +228,10 @@ impl PeerClient {
         &self,
         base_url: &str,
         secret: &Secret,
-        body: &[u8],
+        body: impl IntoIterator<Item = Bytes>,
         deadline: Duration,
     ) -> Result<PushOutcome, PeerError> {
-        let text = self.call(base_url, UPDATE, body, deadline).await?;
+        let text = self.call(base_url, UPDATE, reqwest::Body::wrap(Parts::of(body)), deadline).await?;
         let not_cocoa = |source| PeerError::NotCocoa { peer: shown(base_url), source };
         let answer = Answer::read(&text).map_err(not_cocoa)?;
         let error = document(&text).ok().and_then(|doc| Field::root(&doc).get("error").text().ok());
@@ -249,7 +252,7 @@ impl PeerClient {
         body: &[u8],
         deadline: Duration,
     ) -> Result<Answer, PeerError> {
-        let text = self.call(base_url, INFO, body, deadline).await?;
+        let text = self.call(base_url, INFO, body.to_vec().into(), deadline).await?;
         let peer = || shown(base_url);
         let answer = Answer::read(&text).map_err(|source| PeerError::NotCocoa { peer: peer(), source })?;
         match answer.status_code {
@@ -266,7 +269,7 @@ impl PeerClient {
         &self,
         base_url: &str,
         route: &'static str,
-        body: &[u8],
+        body: reqwest::Body,
         deadline: Duration,
     ) -> Result<Zeroizing<Vec<u8>>, PeerError> {
         let url = url(base_url, route)?;
@@ -282,7 +285,7 @@ impl PeerClient {
         url: reqwest::Url,
         peer: &str,
         route: &'static str,
-        body: &[u8],
+        body: reqwest::Body,
     ) -> Result<Zeroizing<Vec<u8>>, PeerError> {
         let failed = |source: reqwest::Error| PeerError::Call {
             peer: peer.into(),
@@ -294,7 +297,7 @@ impl PeerClient {
             .post(url)
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .header(reqwest::header::ACCEPT, "application/json")
-            .body(body.to_vec());
+            .body(body);
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         // A push that is too long or malformed gets its reason in the envelope; the caller reads it there.

@@ -113,7 +113,8 @@ pub struct SecretKeyRef {
 pub struct AddressSource {
     /// Addresses written here, e.g. `["203.0.113.10", "2001:db8::10"]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16))]
+    // An address has at most 45 characters; API servers refuse rules over texts without a bound.
+    #[schemars(length(min = 1, max = 16), inner(length(max = 45)))]
     #[x_kube(validation = Rule::new("self.all(a, a.matches('^[0-9]{1,3}([.][0-9]{1,3}){3}$') || a.contains(':'))")
         .message("each must be an IPv4 or IPv6 address"))]
     pub fixed: Option<Vec<String>>,

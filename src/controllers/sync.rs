@@ -2,7 +2,7 @@
 //! kind expect. A follower pushes nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::api::vocab::WorkMode;
 use crate::controllers::shared::keyed::Keyed;
+use crate::domain::liveness::Life;
 use crate::domain::secret::Secret;
 use crate::domain::view::ClusterView;
 use crate::peers::{PeerClient, PeerError, PushOutcome};
@@ -31,13 +32,31 @@ const GATHER: Duration = Duration::from_millis(200);
 struct Follower {
     address: String,
     secret: Secret,
-    /// Whether it is known to be of our kind; until then it is told all that the old kind needs.
+    /// Whether it is of our kind; the old kind is told everything in its own way.
     ours: bool,
 }
 
 impl Follower {
     fn audience(&self) -> Audience {
         if self.ours { Audience::Ours } else { Audience::Legacy }
+    }
+}
+
+/// What is being pushed now, rendered once for all who are pushed it at a time and kept no longer than that: a large
+/// cluster's push is a megabyte, and a follower each would make it fifty.
+#[derive(Clone, Default)]
+struct Renderings(Arc<Mutex<Option<(Arc<ClusterView>, Audience, Weak<Push>)>>>);
+
+impl Renderings {
+    fn of(&self, view: &Arc<ClusterView>, audience: Audience) -> Arc<Push> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = last.as_ref().filter(|(of, to, _)| Arc::ptr_eq(of, view) && *to == audience);
+        if let Some(push) = same.and_then(|(_, _, push)| push.upgrade()) {
+            return push;
+        }
+        let push = Arc::new(Push::of(view, audience));
+        *last = Some((view.clone(), audience, Arc::downgrade(&push)));
+        push
     }
 }
 
@@ -49,11 +68,12 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let mut tasks = Keyed::new();
-    let source = views.clone();
+    let (source, renderings) = (views.clone(), Renderings::default());
     loop {
         let wished = followers(&views.borrow_and_update());
         tasks.follow(wished, |name, follower, stop| {
-            push(peers.clone(), metrics.clone(), name, follower, source.clone(), stop)
+            let from = (source.clone(), renderings.clone());
+            push(peers.clone(), metrics.clone(), name, follower, from, stop)
         });
         tokio::select! {
             () = stop.cancelled() => return,
@@ -68,13 +88,15 @@ fn followers(view: &ClusterView) -> BTreeMap<String, Follower> {
     }
     let others =
         view.nodes.iter().filter(|node| node.object != view.me && node.spec.work_mode == WorkMode::Follower);
-    let known = others.filter(|node| !node.secret.is_empty());
+    // Who misses beats would miss a push too; as soon as it answers it is pushed to.
+    let answers = |life: Life| matches!(life, Life::Alive | Life::Returning);
+    let known = others.filter(|node| !node.secret.is_empty() && answers(node.pulse.life));
     known
         .map(|node| {
             let follower = Follower {
                 address: node.spec.node_address.clone(),
                 secret: node.secret.clone(),
-                ours: node.pulse.lives() && !node.pulse.legacy,
+                ours: !node.pulse.legacy,
             };
             (node.object.clone(), follower)
         })
@@ -86,14 +108,16 @@ async fn push(
     metrics: ReconcileMetrics,
     name: String,
     to: Follower,
-    mut views: watch::Receiver<Arc<ClusterView>>,
+    (mut views, renderings): (watch::Receiver<Arc<ClusterView>>, Renderings),
     stop: CancellationToken,
 ) {
     let mut said: Option<String> = None;
     loop {
         let view = views.borrow_and_update().clone();
-        let body = Push::of(&view, to.audience()).addressed(&to.secret);
-        let outcome = peers.push(&to.address, &to.secret, &body, DEADLINE).await;
+        let rendered = renderings.of(&view, to.audience());
+        let outcome = peers.push(&to.address, &to.secret, rendered.addressed(&to.secret), DEADLINE).await;
+        // Not kept while waiting for the next.
+        drop(rendered);
         metrics.peer_called("push", outcome.as_ref().map(|_| ()).map_err(PeerError::class));
         let trouble = match outcome {
             Ok(PushOutcome::Taken) => None,

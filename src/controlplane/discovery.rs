@@ -28,7 +28,7 @@ pub fn answer(engine: &Engine, target: &Target, headers: &HeaderMap) -> Result<R
     let aggregated = wants_aggregated(headers);
     let value = match target {
         Target::Version => version(),
-        Target::Health => return Ok(health(engine)),
+        Target::Health => return Ok(health(engine, false)),
         Target::Index => json!({"paths": paths(&served)}),
         Target::CoreVersions if aggregated => return Ok(aggregate(&served, true)),
         Target::Groups if aggregated => return Ok(aggregate(&served, false)),
@@ -51,8 +51,8 @@ pub fn answer(engine: &Engine, target: &Target, headers: &HeaderMap) -> Result<R
         Target::Resources { group, version } => resources(&served, group, version)?,
         Target::OpenApiIndex => Value::clone(&engine.cached_index(openapi_index)),
         Target::OpenApi { group, version } => openapi_document(&served, group, version)?,
-        // kubectl and client-go fall back to v3, or go without.
-        Target::OpenApiV2 | Target::Unknown | Target::Resource(_) => return Err(Refusal::no_such_path()),
+        Target::OpenApiV2 => return Ok(openapi_v2(headers)),
+        Target::Unknown | Target::Resource(_) => return Err(Refusal::no_such_path()),
     };
     Ok(document(StatusCode::OK, &value, false))
 }
@@ -66,12 +66,21 @@ fn version() -> Value {
     })
 }
 
-fn health(engine: &Engine) -> Response<Body> {
-    if engine.store.healthy() && !engine.stop.is_cancelled() {
-        return bytes(StatusCode::OK, "text/plain; charset=utf-8", b"ok".to_vec());
+/// Whether the plane can do its work; said in detail where that is asked for.
+pub fn health(engine: &Engine, verbose: bool) -> Response<Body> {
+    let kind = "text/plain; charset=utf-8";
+    let checks = [("store", engine.store.healthy()), ("running", !engine.stop.is_cancelled())];
+    let well = checks.iter().all(|(_, well)| *well);
+    if well && !verbose {
+        return bytes(StatusCode::OK, kind, b"ok".to_vec());
     }
-    let why = b"the store cannot write".to_vec();
-    bytes(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", why)
+    let mut text = String::new();
+    for (name, well) in checks {
+        text.push_str(&if well { format!("[+]{name} ok\n") } else { format!("[-]{name} failed\n") });
+    }
+    text.push_str(if well { "check passed\n" } else { "check failed\n" });
+    let code = if well { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    bytes(code, kind, text.into_bytes())
 }
 
 fn paths(served: &Served) -> Vec<String> {
@@ -217,6 +226,19 @@ fn aggregated(resource: &Arc<Resource>) -> Value {
 }
 
 /// One entry a group-version; the hash changes when what is served does, which is how clients cache.
+/// kubectl reads the old document before it applies a `List`, and checks only what it finds there; the schemas are in
+/// v3, and every write is checked here.
+fn openapi_v2(headers: &HeaderMap) -> Response<Body> {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepted.contains("proto-openapi") {
+        let kind = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+        // Field 1, a text of three bytes.
+        return bytes(StatusCode::OK, kind, b"\x0a\x032.0".to_vec());
+    }
+    let value = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": {}});
+    document(StatusCode::OK, &value, false)
+}
+
 fn openapi_index(served: &Served) -> Value {
     let mut paths = BTreeMap::new();
     for (group, versions) in served.groups() {

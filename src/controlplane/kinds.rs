@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     cause::Cause,
+    defaults,
     names::invalid,
     registry::{Origin, Resource},
 };
@@ -18,10 +19,14 @@ pub fn prepare(resource: &Resource, old: Option<&Value>, new: &mut Value) -> Vec
         return Vec::new();
     }
     drop_nulls(new);
+    defaults::fill(&resource.group, &resource.plural, new);
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "secrets") => secret(old, new),
         ("", "configmaps") => config_map(old, new),
         ("", "namespaces") => namespace(old, new),
+        ("", "events") => core_event(new),
+        ("events.k8s.io", "events") if old.is_none() => new_event(new),
+        ("coordination.k8s.io", "leases") => lease(new),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
             unchangeable(old, new, &["/roleRef"])
         }
@@ -73,8 +78,42 @@ fn config_map(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
     causes.extend(keys("data", &new["data"]));
     causes.extend(keys("binaryData", &new["binaryData"]));
     causes.extend(base64_map("binaryData", &new["binaryData"]));
+    let twice = new["data"].as_object().into_iter().flat_map(serde_json::Map::keys);
+    let twice = twice.filter(|key| new["binaryData"].get(key.as_str()).is_some());
+    causes.extend(
+        twice.map(|key| invalid(&format!("data[{key}]"), key, "duplicate of key present in binaryData")),
+    );
     causes.extend(sealed(old, new, &["/data", "/binaryData"]));
     causes
+}
+
+/// An event lies where what it is about lies; about something without a namespace, in `default`.
+fn core_event(new: &Value) -> Vec<Cause> {
+    let about = new["involvedObject"]["namespace"].as_str().unwrap_or_default();
+    let lies = new["metadata"]["namespace"].as_str().unwrap_or_default();
+    if about == lies || (about.is_empty() && lies == "default") {
+        return Vec::new();
+    }
+    vec![invalid("involvedObject.namespace", about, "does not match event.namespace")]
+}
+
+fn new_event(new: &Value) -> Vec<Cause> {
+    let fields = ["reportingController", "reportingInstance", "action", "reason"];
+    let missing = fields.iter().filter(|field| new[**field].as_str().is_none_or(str::is_empty));
+    let mut causes: Vec<Cause> = missing.map(|field| Cause::required(*field, "")).collect();
+    if new["eventTime"].is_null() {
+        causes.push(Cause::required("eventTime", ""));
+    }
+    causes
+}
+
+fn lease(new: &Value) -> Vec<Cause> {
+    let field = "leaseDurationSeconds";
+    let seconds = &new["spec"][field];
+    match seconds.as_i64() {
+        Some(..=0) => vec![Cause::invalid(format!("spec.{field}"), seconds, "must be greater than 0")],
+        _ => Vec::new(),
+    }
 }
 
 fn namespace(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
@@ -154,7 +193,8 @@ fn base64_map(field: &str, map: &Value) -> Vec<Cause> {
         .filter(|(_, value)| value.as_str().is_none_or(|text| STANDARD.decode(text).is_err()));
     bad.map(|(key, _)| Cause {
         field: format!("{field}.{key}"),
-        reason: "FieldValueInvalid",
+        // To a typed reader it is of the wrong type.
+        reason: "FieldValueTypeInvalid",
         // The value may be a secret that somebody forgot to encode.
         message: "Invalid value: must be base64".to_owned(),
     })

@@ -27,6 +27,7 @@ mod object;
 mod cells;
 mod table;
 mod registry;
+mod defaults;
 mod kinds;
 mod engine;
 mod gc;

@@ -102,7 +102,7 @@ pub struct ListMeta {
 impl Render {
     /// Appends one stored object as JSON.
     pub fn stored(&self, stored: &Stored, out: &mut Vec<u8>) {
-        if self.shape == Shape::Plain && self.resource.verbatim() {
+        if self.shape == Shape::Plain && self.resource.verbatim(stored) {
             stored.append_json(out);
         } else {
             append(out, &self.value(self.resource.present(stored)));

@@ -61,7 +61,7 @@ mod tests {
         let at = (Line::CU, Family::V4);
         let last = status.map(|node| Last {
             node: node.into(),
-            values: now.members[node].addresses[&Family::V4].clone(),
+            values: now.members[node].addresses[&Family::V4].clone().into(),
             ttl: 60,
             since: Timestamp::UNIX_EPOCH,
             taken_over: node != "b",

@@ -1,6 +1,7 @@
 //! Names that are right by construction: parsed once at the door, never checked again.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A field that can't be accepted, in words for the person who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,9 +21,10 @@ impl FieldError {
 }
 
 /// An absolute DNS name: lower-case ASCII (IDNA applied), no trailing dot, at most 253 octets, labels of at most 63
-/// (RFC 1035 section 2.3.4). A first label of `*` is a wildcard (RFC 4592).
+/// (RFC 1035 section 2.3.4). A first label of `*` is a wildcard (RFC 4592). A copy shares the text: a name stands in every
+/// key of every record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DnsName(String);
+pub struct DnsName(Arc<str>);
 
 impl DnsName {
     /// Reads a name as people write it; `field` names the input in the refusal.
@@ -58,7 +60,7 @@ impl DnsName {
                 ));
             }
         }
-        Ok(Self(name))
+        Ok(Self(name.into()))
     }
 
     /// The name as text, without a trailing dot.
@@ -68,7 +70,7 @@ impl DnsName {
 
     /// Whether this name is `zone` or lies below it.
     pub fn is_within(&self, zone: &DnsName) -> bool {
-        self.0 == zone.0 || self.0.strip_suffix(zone.0.as_str()).is_some_and(|head| head.ends_with('.'))
+        self.0 == zone.0 || self.0.strip_suffix(&*zone.0).is_some_and(|head| head.ends_with('.'))
     }
 
     /// The name's part before `zone`, `@` for the zone itself; `None` where it lies outside.
@@ -76,7 +78,7 @@ impl DnsName {
         if self.0 == zone.0 {
             return Some("@");
         }
-        self.0.strip_suffix(zone.0.as_str())?.strip_suffix('.')
+        self.0.strip_suffix(&*zone.0)?.strip_suffix('.')
     }
 
     /// The name of `record` (`@`, `*`, labels) in this zone.

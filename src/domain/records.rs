@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::api::service::ManagedService;
 use crate::api::vocab::{DeletionPolicy, Family, Line, PlatformProvider};
 use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION};
-use crate::domain::cluster::Cluster;
+use crate::domain::cluster::{Cluster, Member};
 use crate::domain::lines::{Assignment, Holder, Why, assign};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
 
@@ -23,11 +25,42 @@ pub struct RecordKey {
     pub family: Family,
 }
 
+/// The addresses of a record set. A copy shares them: thousands of sets name the same few sites, in the wish, in the zone
+/// and in what was found there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Values(Arc<BTreeSet<IpAddr>>);
+
+impl Deref for Values {
+    type Target = BTreeSet<IpAddr>;
+
+    fn deref(&self) -> &BTreeSet<IpAddr> {
+        &self.0
+    }
+}
+
+impl From<BTreeSet<IpAddr>> for Values {
+    fn from(all: BTreeSet<IpAddr>) -> Self {
+        Self(Arc::new(all))
+    }
+}
+
+impl<const N: usize> From<[IpAddr; N]> for Values {
+    fn from(all: [IpAddr; N]) -> Self {
+        BTreeSet::from(all).into()
+    }
+}
+
+impl FromIterator<IpAddr> for Values {
+    fn from_iter<T: IntoIterator<Item = IpAddr>>(all: T) -> Self {
+        BTreeSet::from_iter(all).into()
+    }
+}
+
 /// What a record set says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSet {
     /// Its values, at least one.
-    pub values: BTreeSet<IpAddr>,
+    pub values: Values,
     /// Seconds it may be kept.
     pub ttl: u32,
 }
@@ -49,7 +82,7 @@ pub struct Last {
     /// The node.
     pub node: String,
     /// The values.
-    pub values: BTreeSet<IpAddr>,
+    pub values: Values,
     /// The TTL.
     pub ttl: u32,
     /// Since when.
@@ -136,7 +169,7 @@ pub fn id_of(object: &ManagedService) -> ObjectId {
 fn last_of(object: &ManagedService) -> BTreeMap<(Line, Family), Last> {
     let records = object.status.iter().flat_map(|status| &status.records);
     let read = records.filter_map(|record| {
-        let values: BTreeSet<IpAddr> = record.values.iter().filter_map(|v| v.parse().ok()).collect();
+        let values: Values = record.values.iter().filter_map(|v| v.parse().ok()).collect();
         let (node, since) = (record.node.clone(), record.since.0);
         let last = Last { node, values, ttl: record.ttl, since, taken_over: record.taken_over };
         (!last.values.is_empty()).then_some(((record.line, record.family), last))
@@ -246,6 +279,7 @@ pub fn wish<'a>(services: impl IntoIterator<Item = &'a Service>, cluster: &Clust
     let mut wish = Wish::default();
     // Most services share one set of nodes: each set is assigned once, so that planning stays linear in the services.
     let mut assigned: BTreeMap<&BTreeSet<String>, Assignment> = BTreeMap::new();
+    let sites = Sites::of(cluster);
     for service in services {
         if let Some(first) = wish.names.get(&service.name) {
             let why = format!("{} is managed by {first} already: one name, one ManagedService", service.name);
@@ -259,7 +293,7 @@ pub fn wish<'a>(services: impl IntoIterator<Item = &'a Service>, cluster: &Clust
         }
         let assignment =
             assigned.entry(&service.nodes).or_insert_with(|| assign(&cluster.serving(&service.nodes)));
-        if let Err(refusal) = add(&mut wish, service, cluster, assignment) {
+        if let Err(refusal) = add(&mut wish, service, &sites, assignment) {
             wish.frozen.insert(service.name.clone());
             wish.refused.insert(service.id.clone(), refusal);
         }
@@ -270,9 +304,10 @@ pub fn wish<'a>(services: impl IntoIterator<Item = &'a Service>, cluster: &Clust
 fn add(
     wish: &mut Wish,
     service: &Service,
-    cluster: &Cluster,
+    sites: &Sites<'_>,
     assignment: &Assignment,
 ) -> Result<(), FieldError> {
+    let cluster = sites.cluster;
     if service.deleting && service.retain {
         wish.frozen.insert(service.name.clone());
         return Ok(());
@@ -281,7 +316,7 @@ fn add(
         wish.deleting.insert(service.name.clone());
         for (&(line, family), holder) in assignment {
             let key = RecordKey { name: service.name.clone(), line, family };
-            let wanted = holder.as_ref().map(|holder| wanted(service, cluster, holder, (line, family)));
+            let wanted = holder.as_ref().map(|holder| wanted(service, sites, holder, (line, family)));
             wish.farewell.extend(wanted.map(|wanted| (key, wanted)));
         }
         return Ok(());
@@ -300,16 +335,33 @@ fn add(
     for (&(line, family), holder) in assignment {
         let key = RecordKey { name: service.name.clone(), line, family };
         match holder {
-            Some(holder) => drop(wish.wanted.insert(key, wanted(service, cluster, holder, (line, family)))),
+            Some(holder) => drop(wish.wanted.insert(key, wanted(service, sites, holder, (line, family)))),
             None => drop(wish.kept.insert(key, service.id.clone())),
         }
     }
     Ok(())
 }
 
-fn wanted(service: &Service, cluster: &Cluster, holder: &Holder, at: (Line, Family)) -> Wanted {
+/// The cluster with the addresses of its members as records share them.
+struct Sites<'a> {
+    cluster: &'a Cluster,
+    addresses: BTreeMap<&'a str, BTreeMap<Family, Values>>,
+}
+
+impl<'a> Sites<'a> {
+    fn of(cluster: &'a Cluster) -> Self {
+        let shared = |member: &'a Member| {
+            let all = member.addresses.iter().map(|(family, all)| (*family, all.clone().into())).collect();
+            (member.name.as_str(), all)
+        };
+        Self { cluster, addresses: cluster.members.values().map(shared).collect() }
+    }
+}
+
+fn wanted(service: &Service, sites: &Sites<'_>, holder: &Holder, at: (Line, Family)) -> Wanted {
+    let Sites { cluster, addresses } = sites;
     let values =
-        cluster.members.get(&holder.node).and_then(|m| m.addresses.get(&at.1)).cloned().unwrap_or_default();
+        addresses.get(holder.node.as_str()).and_then(|of| of.get(&at.1)).cloned().unwrap_or_default();
     let set = RecordSet { values, ttl: service.ttl };
     let cause = match service.last.get(&at) {
         None => Cause::Edit,

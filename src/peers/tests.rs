@@ -102,7 +102,7 @@ async fn failures_say_who_can_mend_them_and_never_the_secret() {
 async fn a_push_ends_in_an_outcome_or_an_error() {
     let push = async |status: u16, body: Value| {
         let base = answering(UPDATE, status, body).await;
-        client().push(&base, &secret(), b"{}", WAIT).await
+        client().push(&base, &secret(), [b"{".as_slice().into(), b"}".as_slice().into()], WAIT).await
     };
     let json = |code: i32| serde_json::json!({"statusCode": code, "statusString": "Words"});
     assert_eq!(push(200, json(200)).await.unwrap(), PushOutcome::Taken);

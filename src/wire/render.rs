@@ -2,6 +2,7 @@
 //!
 //! Every type is taken apart field by field, so that a new field makes somebody decide who may see it.
 
+use axum::body::Bytes;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -51,28 +52,27 @@ pub fn answer(view: &ClusterView, reveal: Reveal, scope: Scope) -> Answer {
     Answer { status_code: outcome.code(), status_string: outcome.text().to_owned(), cocoa_basic: basic }
 }
 
-/// A leader's push, rendered once and addressed to each follower with that follower's secret.
+/// A leader's push, rendered once and addressed to each follower with that follower's secret. It may be a megabyte, so
+/// all that are addressed share its octets, which are wiped with the last of them.
 pub struct Push {
-    basic: Zeroizing<Vec<u8>>,
+    basic: Bytes,
 }
 
 impl Push {
     /// Renders what the leader knows, secrets in clear: followers need them.
     pub fn of(view: &ClusterView, audience: Audience) -> Self {
         let basic = basic(view, Reveal::Credentials, Scope::Full, audience);
-        Self { basic: Zeroizing::new(to_json(&basic)) }
+        Self { basic: Bytes::from_owner(Zeroizing::new(to_json(&basic))) }
     }
 
-    /// The request's body for the follower with this secret.
-    pub fn addressed(&self, secret: &Secret) -> Zeroizing<Vec<u8>> {
-        let name = to_json(&secret.expose());
-        let mut body = Zeroizing::new(Vec::with_capacity(self.basic.len() + name.len() + 32));
-        body.extend_from_slice(b"{\"cocoaSecret\":");
-        body.extend_from_slice(&name);
-        body.extend_from_slice(b",\"cocoaBasic\":");
-        body.extend_from_slice(&self.basic);
-        body.push(b'}');
-        body
+    /// The request's body for the follower with this secret, in parts.
+    pub fn addressed(&self, secret: &Secret) -> [Bytes; 3] {
+        let name = Zeroizing::new(to_json(&secret.expose()));
+        let mut head = Zeroizing::new(Vec::with_capacity(name.len() + 32));
+        head.extend_from_slice(b"{\"cocoaSecret\":");
+        head.extend_from_slice(&name);
+        head.extend_from_slice(b",\"cocoaBasic\":");
+        [Bytes::from_owner(head), self.basic.clone(), Bytes::from_static(b"}")]
     }
 }
 

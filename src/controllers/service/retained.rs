@@ -127,5 +127,5 @@ fn read(row: Row) -> Option<(RecordKey, RecordSet)> {
 
 fn row(key: RecordKey, set: RecordSet) -> Row {
     let RecordKey { name, line, family } = key;
-    Row { name: name.to_string(), line, family, values: set.values.into_iter().collect(), ttl: set.ttl }
+    Row { name: name.to_string(), line, family, values: set.values.iter().copied().collect(), ttl: set.ttl }
 }

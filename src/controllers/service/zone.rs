@@ -75,7 +75,7 @@ async fn turn(
         provider.resume(&id.zone, last_known(services, &retained.of(&id.zone)));
         memory.resumed = true;
     }
-    let mut wish = wish(services.iter().map(|managed| &managed.service), &snapshot.cluster);
+    let mut wish = wish(services.iter().map(|managed| &*managed.service), &snapshot.cluster);
     if let Some((before, _)) = &memory.last {
         put_right(&mut wish, before, &snapshot.cluster);
     }
@@ -125,7 +125,7 @@ fn next_look(done: &Done, failures: u32) -> Duration {
 pub fn last_known(services: &[Managed], retained: &[(RecordKey, RecordSet)]) -> FoundZone {
     let ours = |set: RecordSet| Found { set, owner: Owner::Ours, id: None };
     let mut all: FoundZone = retained.iter().map(|(key, set)| (key.clone(), ours(set.clone()))).collect();
-    for service in services.iter().map(|managed| &managed.service) {
+    for service in services.iter().map(|managed| &*managed.service) {
         for (&(line, family), last) in &service.last {
             let key = RecordKey { name: service.name.clone(), line, family };
             all.insert(key, ours(RecordSet { values: last.values.clone(), ttl: last.ttl }));

@@ -143,7 +143,9 @@ pub(super) fn judge(call: &Call, new: &Value, old: Option<&Value>) -> Vec<Cause>
 pub(super) fn fault(call: &Call, causes: Vec<Cause>) -> Refusal {
     let wrong = causes.iter().find(|cause| cause.reason == "FieldValueTypeInvalid");
     match wrong {
-        Some(cause) if call.resource.origin == Origin::Builtin => {
+        Some(cause)
+            if call.resource.origin == Origin::Builtin && call.resource.group != "apiextensions.k8s.io" =>
+        {
             let (kind, version) = (&call.resource.kind, &call.resource.version);
             Refusal::bad_request(format!(
                 "{kind} in version \"{version}\" cannot be handled as a {kind}: {}: {}",

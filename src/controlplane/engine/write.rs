@@ -331,7 +331,7 @@ impl Engine {
             && stored.value()["metadata"]["deletionTimestamp"].is_string()
         {
             let message = "create not allowed while custom resource definition is terminating";
-            return Err(Refusal::new(405, "MethodNotAllowed", message));
+            return Err(Refusal::forbidden(call.subject(), message));
         }
         Ok(Some((definitions.key(None, &name), stored.revision)))
     }

@@ -1,6 +1,9 @@
 //! The steps of collection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::{FutureExt, TryStreamExt, stream};
 use serde_json::{Value, json};
@@ -230,7 +233,28 @@ impl Collector {
         if crd::established(&definition) && !self.empty(&prefix).await?.is_empty() {
             return Ok(());
         }
-        self.engine.release(&Call::internal(definitions, None, name), crd::CLEANUP).await
+        self.engine.release(&Call::internal(definitions.clone(), None, name), crd::CLEANUP).await?;
+        self.free_names(&definitions, &definition["spec"]["group"]).await
+    }
+
+    /// Judges anew the definitions of a group whose names were taken.
+    async fn free_names(&self, definitions: &Arc<Resource>, group: &Value) -> Result<(), Refusal> {
+        let mut waiting = Vec::new();
+        self.engine
+            .store
+            .scan(&definitions.prefix(None), |_, body| {
+                let one: Value = serde_json::from_slice(body).unwrap_or_default();
+                if one["spec"]["group"] == *group && !crd::established(&one) {
+                    waiting.extend(one["metadata"]["name"].as_str().map(str::to_owned));
+                }
+            })
+            .map_err(crate::controlplane::engine::read_refusal)?;
+        for name in waiting {
+            let call = Call::internal(definitions.clone(), None, &name);
+            // Every write of a definition judges its names.
+            gone_is_fine(self.engine.modify(&call, false, |live| Ok(live.clone())).await.map(drop))?;
+        }
+        Ok(())
     }
 
     /// Deletes everything under `prefix`; returns the finalizers of each object that they hold.

@@ -138,6 +138,8 @@ fn resource(row: &Row) -> Resource {
         origin: if has(REVIEW) { Origin::Review } else { Origin::Builtin },
         storage_version: if events { "v1".to_owned() } else { api_version },
         shared: group == "events.k8s.io",
+        since: 0,
+        deprecated: None,
         // Both faces of events share their objects.
         prefix: if events { "/events/".to_owned() } else { format!("{group}/{plural}/") },
         info: OnceLock::new(),

@@ -134,6 +134,10 @@ fn resource(crd: &Value, version: &Value, shared: bool) -> Option<Resource> {
     let scale = &subresources["scale"];
     // A definition in the store was judged when it was written.
     let info = TypeInfo::from_crd(&version["schema"]["openAPIV3Schema"]).ok()?;
+    let deprecated = (version["deprecated"] == json!(true)).then(|| match &version["deprecationWarning"] {
+        Value::String(words) => words.clone(),
+        _ => format!("{group}/{} {} is deprecated", text(&version["name"]), text(&spec["names"]["kind"])),
+    });
     Some(Resource {
         prefix: format!("{group}/{plural}/"),
         storage_version: format!("{group}/{}", storage_version(crd)),
@@ -165,6 +169,8 @@ fn resource(crd: &Value, version: &Value, shared: bool) -> Option<Resource> {
             .collect(),
         origin: Origin::Custom,
         shared,
+        since: crd["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0),
+        deprecated,
         info: OnceLock::from(info),
     })
 }

@@ -100,6 +100,10 @@ pub struct Resource {
     pub storage_version: String,
     /// Whether other versions of the kind are served as well.
     pub shared: bool,
+    /// The revision at which its schema became what it is; older objects are brought in line when they are read.
+    pub since: u64,
+    /// What to tell whoever still uses this version.
+    pub deprecated: Option<String>,
     prefix: String,
     info: OnceLock<TypeInfo>,
 }
@@ -149,8 +153,8 @@ impl Resource {
     }
 
     /// Whether stored bytes may be sent as they are.
-    pub fn verbatim(&self) -> bool {
-        !self.shared
+    pub fn verbatim(&self, stored: &Stored) -> bool {
+        !self.shared && self.since <= stored.revision
     }
 
     /// A stored object in this version.
@@ -158,6 +162,10 @@ impl Resource {
         let mut value = stored.value();
         if self.shared {
             self.convert(&mut value);
+        }
+        if stored.revision < self.since {
+            self.info().prune(&mut value);
+            self.info().default(&mut value);
         }
         value
     }

@@ -133,7 +133,18 @@ where
 impl Ask {
     async fn answer(self, target: Target) -> Result<Response<Body>, Refusal> {
         match target {
-            Target::Resource(address) => self.resource(address).await,
+            Target::Resource(address) => {
+                let served = self.engine.registry.served();
+                let found = served.find(&address.group, &address.version, &address.plural);
+                let mut response = self.resource(address).await?;
+                if let Some(words) = found.and_then(|one| one.deprecated.clone()) {
+                    warn(&mut response, &words);
+                }
+                Ok(response)
+            }
+            Target::Health if self.query.get("verbose").is_some() => {
+                Ok(discovery::health(&self.engine, true))
+            }
             Target::Unknown => Err(Refusal::no_such_path()),
             other if self.method == Method::GET || self.method == Method::HEAD => {
                 discovery::answer(&self.engine, &other, &self.headers)
@@ -205,14 +216,19 @@ impl Ask {
         let (render, accept) = self.render(resource)?;
         let status = if done.created { StatusCode::CREATED } else { StatusCode::OK };
         let mut response = document(status, &render.value(done.object), accept.yaml);
-        for warning in &done.warnings {
-            let text: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
-                response.headers_mut().append(header::WARNING, value);
-            }
+        for text in &done.warnings {
+            warn(&mut response, text);
         }
         Ok(response)
+    }
+}
+
+/// Adds a warning for the client's eyes.
+fn warn(response: &mut Response<Body>, text: &str) {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+        response.headers_mut().append(header::WARNING, value);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::api::vocab::{Family, Line};
 use crate::domain::names::{DnsName, FieldError};
-use crate::domain::records::{RecordKey, RecordSet};
+use crate::domain::records::{RecordKey, RecordSet, Values};
 use crate::domain::zone::key::sort_key;
 
 /// Seconds that the NS set may be kept.
@@ -207,8 +207,9 @@ impl Zone {
 impl Node {
     fn add_host(&mut self, address: IpAddr) {
         let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
-        let empty = || RecordSet { values: BTreeSet::new(), ttl: HOST_TTL };
-        self.host.entry(family).or_insert_with(empty).values.insert(address);
+        let empty = || RecordSet { values: Values::default(), ttl: HOST_TTL };
+        let set = self.host.entry(family).or_insert_with(empty);
+        set.values = set.values.iter().copied().chain([address]).collect();
     }
 }
 

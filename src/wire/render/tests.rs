@@ -75,7 +75,7 @@ fn taken(body: &[u8]) -> crate::wire::import::Plan {
 #[test]
 fn a_push_carries_what_a_follower_needs_to_serve_alone() {
     for audience in [Audience::Ours, Audience::Legacy] {
-        let push = Push::of(&view(3, 2), audience).addressed(&Secret::new("fo\"llower"));
+        let push = Push::of(&view(3, 2), audience).addressed(&Secret::new("fo\"llower")).concat();
         let plan = taken(&push);
         let names: Vec<_> = plan.nodes.iter().map(|node| node.name.as_str()).collect();
         assert_eq!(names, ["n00", "n01", "n02"]);
@@ -102,7 +102,7 @@ fn the_old_program_finds_the_services_under_every_node_and_ours_once() {
 
 #[test]
 fn the_largest_cluster_we_promise_fits_into_a_push() {
-    let push = Push::of(&view(50, 2000), Audience::Ours).addressed(&Secret::new("fo\"llower"));
+    let push = Push::of(&view(50, 2000), Audience::Ours).addressed(&Secret::new("fo\"llower")).concat();
     assert!(push.len() < 1 << 20, "{} octets", push.len());
     assert_eq!(taken(&push).services.len(), 2000);
 }

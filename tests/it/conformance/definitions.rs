@@ -132,7 +132,7 @@ async fn a_deleted_definition_takes_its_objects_with_it() {
             if reply.code == 201 {
                 return None;
             }
-            reply.refused(405, "MethodNotAllowed");
+            reply.refused(403, "Forbidden");
             Some(())
         })
         .await;

@@ -25,7 +25,7 @@ async fn explain_knows_the_schema() {
         let all = kubectl.ok(&["explain", &kind, "--recursive"]).await;
         assert!(all.contains("ports") && all.contains("protocol"), "{all}");
         let choice = kubectl.ok(&["explain", "things.spec.colour", &version]).await;
-        assert!(choice.contains("enum: red, green, blue") || choice.contains("enum"), "{choice}");
+        assert!(["red", "green", "blue"].iter().all(|one| choice.contains(one)), "{choice}");
         let said = kubectl.run(&["explain", "things.spec.nothing", &version]).await;
         assert!(said.code != 0 && said.err.contains("does not exist"), "{said:?}");
         let map = kubectl.ok(&["explain", "configmap.data"]).await;

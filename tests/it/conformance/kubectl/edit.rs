@@ -15,10 +15,10 @@ async fn apply_on_the_client_merges_three_ways() {
         assert!(kubectl.feed(&apply, &first).await.contains("created"));
         assert!(kubectl.feed(&apply, &first).await.contains("unchanged"));
         kubectl.ok(&["patch", &kind, "a", "--type", "merge", "-p", r#"{"spec":{"note":"theirs"}}"#]).await;
-        let out = kubectl.feed(&apply, &thing(&env, "a", "{size: 2, list: [x, y]}")).await;
+        let out = kubectl.feed(&apply, &thing(&env, "a", "{size: 2, list: [x, z]}")).await;
         assert!(out.contains("configured"), "{out}");
         let now = kubectl.json(&["get", &kind, "a"]).await;
-        assert_eq!((&now["spec"]["size"], &now["spec"]["list"]), (&json!(2), &json!(["x", "y"])));
+        assert_eq!((&now["spec"]["size"], &now["spec"]["list"]), (&json!(2), &json!(["x", "z"])));
         assert!(now["spec"].get("words").is_none(), "what is no longer applied goes: {now}");
         assert_eq!(now["spec"]["note"], "theirs", "what others wrote stays: {now}");
         let last = kubectl.ok(&["apply", "view-last-applied", &kind, "a"]).await;
