@@ -45,6 +45,7 @@ fn view() -> anyhow::Result<ClusterView> {
     };
     let service = |index: usize| -> anyhow::Result<ServiceView> {
         Ok(ServiceView {
+            release: None,
             id: ObjectId { namespace: "default".into(), name: format!("service-{index}") },
             spec: objects::service(index)?.spec,
             lines: "default=n01".into(),

@@ -32,6 +32,8 @@ pub const LINE_TABLE_LABEL: &str = "cocoasyncer.io/line-table";
 
 /// Annotation on a ManagedService: releases a held mass change; its value is the plan's digest from the condition.
 pub const RELEASE_ANNOTATION: &str = "cocoasyncer.io/release-plan";
+/// Value of [`RELEASE_ANNOTATION`] on a service that its leader deletes: the leader's guard has judged already.
+pub const RELEASED_BY_LEADER: &str = "leader";
 /// Annotation on a ManagedService: `"true"` takes foreign records under its name into our ownership.
 pub const ADOPT_ANNOTATION: &str = "cocoasyncer.io/adopt";
 

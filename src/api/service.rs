@@ -62,7 +62,8 @@ pub struct ManagedServiceSpec {
     pub ttl: u32,
     /// The CocoaNodes that serve it, by object name. Left out or empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    // An object's name has at most 253 characters; API servers refuse rules over texts without a bound.
+    #[schemars(length(max = 64), inner(length(max = 253)))]
     #[x_kube(validation = Rule::new("self.all(n, self.exists_one(m, m == n))").message("each node may stand once"))]
     pub nodes: Vec<String>,
     /// `Delete` (default) removes the records with this object; `Retain` leaves them.

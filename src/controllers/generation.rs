@@ -73,6 +73,7 @@ pub fn digest(view: &ClusterView) -> String {
     for service in view.services.iter() {
         part(&service.id.to_string());
         part(&serde_json::to_string(&service.spec).unwrap_or_default());
+        part(service.release.as_deref().unwrap_or_default());
     }
     for account in &view.accounts {
         part(account.provider.as_str());

@@ -168,12 +168,13 @@ fn services(snapshot: &Snapshot) -> Arc<Vec<ServiceView>> {
         Some(ServiceView {
             id: managed.service.id.clone(),
             spec: object.spec.clone(),
+            release: managed.service.release.clone(),
             lines: status.map(|status| status.lines.clone()).unwrap_or_default(),
             ready: ready.map(|condition| (condition.status == "True", condition.reason.clone())),
         })
     };
-    let mut all: Vec<ServiceView> =
-        readable.filter(|managed| !managed.service.deleting).filter_map(one).collect();
+    // One that is being deleted is told until it is gone: its deletion may be held.
+    let mut all: Vec<ServiceView> = readable.filter_map(one).collect();
     all.sort_by(|a, b| a.id.cmp(&b.id));
     Arc::new(all)
 }

@@ -10,6 +10,9 @@ use super::{
     registry::{Origin, Resource},
 };
 
+/// Bytes that all values of a ConfigMap or Secret may have together.
+const MOST_BYTES: usize = 1024 * 1024;
+
 /// Namespaces that are there from the start and cannot be deleted.
 pub const STANDING: &[&str] = &["default", "kube-system", "kube-public"];
 
@@ -68,6 +71,7 @@ fn secret(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
     }
     causes.extend(base64_map("data", &new["data"]));
     causes.extend(keys("data", &new["data"]));
+    causes.extend(too_large(&[&new["data"]]));
     causes.extend(unchangeable(old, new, &["/type"]));
     causes.extend(sealed(old, new, &["/data"]));
     causes
@@ -77,6 +81,7 @@ fn config_map(old: Option<&Value>, new: &mut Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     causes.extend(keys("data", &new["data"]));
     causes.extend(keys("binaryData", &new["binaryData"]));
+    causes.extend(too_large(&[&new["data"], &new["binaryData"]]));
     causes.extend(base64_map("binaryData", &new["binaryData"]));
     let twice = new["data"].as_object().into_iter().flat_map(serde_json::Map::keys);
     let twice = twice.filter(|key| new["binaryData"].get(key.as_str()).is_some());
@@ -199,6 +204,13 @@ fn base64_map(field: &str, map: &Value) -> Vec<Cause> {
         message: "Invalid value: must be base64".to_owned(),
     })
     .collect()
+}
+
+/// Neither is a place for files.
+fn too_large(maps: &[&Value]) -> Option<Cause> {
+    let values = maps.iter().filter_map(|map| map.as_object()).flat_map(serde_json::Map::values);
+    let size: usize = values.filter_map(Value::as_str).map(str::len).sum();
+    (MOST_BYTES < size).then(|| Cause::too_long("", MOST_BYTES as u64))
 }
 
 fn keys(field: &str, map: &Value) -> Vec<Cause> {

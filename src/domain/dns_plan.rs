@@ -154,7 +154,8 @@ fn leave_or_delete(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, there: &Fou
 /// Holds what deletes or changes more than [`GUARD_PERCENT`] of the zone and is no failover, unless it was released.
 fn guard(plan: &mut DnsPlan, wish: &Wish, found: &FoundZone) {
     let owned = found.values().filter(|there| there.owner == Owner::Ours).count();
-    let counts = |change: &Change| change.from.is_some() && !change.cause.is_never_held();
+    let judged = |change: &Change| change.to.is_none() && wish.judged.contains(&change.key.name);
+    let counts = |change: &Change| change.from.is_some() && !change.cause.is_never_held() && !judged(change);
     let risky = plan.changes.iter().filter(|change| counts(change)).count();
     if owned < GUARD_FROM || risky * 100 <= owned * GUARD_PERCENT {
         return;

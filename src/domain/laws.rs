@@ -183,6 +183,23 @@ fn deleting_removes_retaining_leaves_and_many_at_once_are_held() {
 }
 
 #[test]
+fn what_the_leader_deletes_its_guard_has_judged() {
+    let mut services: Vec<Service> = (0..3).map(service).collect();
+    let (standing, _) = settle(&mut services, &three(), FoundZone::new());
+    services[0].deleting = true;
+    let (standing, plan) = settle(&mut services, &three(), standing);
+    assert_eq!((plan.changes.len(), plan.held.len()), (0, 6), "by hand: 6 of 18 is a mass");
+    services[0].release = Some(crate::api::RELEASED_BY_LEADER.into());
+    services[1].ttl = 5;
+    let (_, plan) = settle(&mut services, &three(), standing);
+    assert_eq!(
+        (plan.changes.len(), plan.held.len()),
+        (6, 6),
+        "only the deletion is judged, an edit beside it is not"
+    );
+}
+
+#[test]
 fn a_foreign_record_is_reported_and_taken_only_when_asked() {
     let mut services = vec![service(0)];
     let name = services[0].name.clone();

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::api::service::ManagedService;
 use crate::api::vocab::{DeletionPolicy, Family, Line, PlatformProvider};
-use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION};
+use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION, RELEASED_BY_LEADER};
 use crate::domain::cluster::{Cluster, Member};
 use crate::domain::lines::{Assignment, Holder, Why, assign};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
@@ -245,6 +245,8 @@ pub struct Wish {
     pub adopt: BTreeSet<DnsName>,
     /// Names whose service is being deleted.
     pub deleting: BTreeSet<DnsName>,
+    /// Names whose deletion the leader has judged: this node's guard leaves them alone.
+    pub judged: BTreeSet<DnsName>,
     /// Digests of held plans that were released.
     pub released: BTreeSet<String>,
 }
@@ -252,7 +254,7 @@ pub struct Wish {
 impl Wish {
     /// Whether both wish for the same, for whatever cause: then nothing has to be listed or planned anew.
     pub fn same_targets(&self, other: &Wish) -> bool {
-        let Wish { wanted, farewell, kept, frozen, names, refused, adopt, deleting, released } = self;
+        let Wish { wanted, farewell, kept, frozen, names, refused, adopt, deleting, judged, released } = self;
         let same = |mine: &BTreeMap<RecordKey, Wanted>, theirs: &BTreeMap<RecordKey, Wanted>| {
             mine.len() == theirs.len()
                 && mine
@@ -266,6 +268,7 @@ impl Wish {
             && refused == &other.refused
             && adopt == &other.adopt
             && deleting == &other.deleting
+            && judged == &other.judged
             && released == &other.released
             && same(wanted, &other.wanted)
             && same(farewell, &other.farewell)
@@ -314,6 +317,9 @@ fn add(
     }
     if service.deleting {
         wish.deleting.insert(service.name.clone());
+        if service.release.as_deref() == Some(RELEASED_BY_LEADER) {
+            wish.judged.insert(service.name.clone());
+        }
         for (&(line, family), holder) in assignment {
             let key = RecordKey { name: service.name.clone(), line, family };
             let wanted = holder.as_ref().map(|holder| wanted(service, sites, holder, (line, family)));

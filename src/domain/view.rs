@@ -64,6 +64,8 @@ pub struct ServiceView {
     pub spec: ManagedServiceSpec,
     /// Who answers for which line, in short.
     pub lines: String,
+    /// The digest of the held plan that its owner released.
+    pub release: Option<String>,
     /// Whether it is as wished, and the reason's word.
     pub ready: Option<(bool, String)>,
 }

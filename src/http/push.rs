@@ -15,7 +15,9 @@ use tokio::sync::Mutex;
 
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
-use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, PROVIDER_LABEL, SYSTEM_NAMESPACE};
+use crate::api::{
+    ORIGIN_LABEL, ORIGIN_LEADER, PROVIDER_LABEL, RELEASE_ANNOTATION, RELEASED_BY_LEADER, SYSTEM_NAMESPACE,
+};
 use crate::domain::names::FieldError;
 use crate::wire::cluster::CocoaBasic;
 use crate::wire::import::{Deletion, Existing, FIELD_MANAGER, Plan, Taken, plan};
@@ -127,7 +129,7 @@ impl Pushes {
                 stream::iter(each).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
             }
         }
-        let each: Vec<_> = plan.deletions.iter().map(|gone| self.delete(gone)).collect();
+        let each: Vec<_> = plan.deletions.iter().map(|gone| self.delete(gone, plan.judged)).collect();
         stream::iter(each).buffer_unordered(CONCURRENCY).try_collect::<()>().await
     }
 
@@ -208,7 +210,8 @@ impl Pushes {
         }
     }
 
-    async fn delete(&self, gone: &Deletion) -> Result<(), PushError> {
+    /// Deletes; what a leader of our kind has `judged` is not held by this node's guard again.
+    async fn delete(&self, gone: &Deletion, judged: bool) -> Result<(), PushError> {
         let client = self.client.clone();
         let (done, object) = match gone {
             Deletion::Node(name) => {
@@ -217,6 +220,12 @@ impl Pushes {
             }
             Deletion::Service(id) => {
                 let api = namespaced::<ManagedService>(client, &id.namespace);
+                if judged {
+                    let released =
+                        json!({"metadata": {"annotations": {RELEASE_ANNOTATION: RELEASED_BY_LEADER}}});
+                    // Where it fails the deletion is held, and the next push tries again.
+                    let _ = api.patch(&id.name, &PatchParams::default(), &Patch::Merge(released)).await;
+                }
                 (
                     api.delete(&id.name, &DeleteParams::default()).await.map(drop),
                     format!("ManagedService {id}"),
@@ -272,12 +281,15 @@ fn node(write: &crate::wire::import::NodeWrite) -> Write {
 
 fn service(write: &crate::wire::import::ServiceWrite) -> Write {
     let resource = ApiResource::erase::<ManagedService>(&());
-    let object = json!({
+    let mut object = json!({
         "apiVersion": resource.api_version, "kind": resource.kind, "spec": write.spec,
         "metadata": {
             "name": write.id.name, "namespace": write.id.namespace, "labels": {ORIGIN_LABEL: ORIGIN_LEADER},
         },
     });
+    if !write.release.is_empty() {
+        object["metadata"]["annotations"] = json!({RELEASE_ANNOTATION: write.release});
+    }
     let namespace = Some(write.id.namespace.clone());
     Write { resource, namespace, name: write.id.name.clone(), object, quotable: true }
 }

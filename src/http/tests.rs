@@ -65,6 +65,7 @@ fn view(mode: &str) -> ClusterView {
         services: Arc::new(vec![ServiceView {
             id: ObjectId { namespace: "default".into(), name: "test".into() },
             spec,
+            release: None,
             lines: "default,CT=sh CU=tk+".into(),
             ready: Some((true, "AsWished".into())),
         }]),

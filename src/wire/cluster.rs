@@ -256,6 +256,9 @@ pub struct ServiceExtension {
     #[schema(value_type = Object)]
     #[serde(skip_serializing_if = "Value::is_null")]
     pub spec: Value,
+    /// The digest of the held plan that its owner released; empty where none was.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub release: String,
 }
 
 /// One platform account.

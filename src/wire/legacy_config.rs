@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn what_the_flags_say_of_addresses_is_the_own_nodes_alone() {
         let addresses = AddressSource { fixed: Some(vec!["203.0.113.1".into()]), ..AddressSource::default() };
-        let more = "othercocoasyncer:\n- {nodeName: O, nodeCode: os1, nodeAddress: 'http://os:1'}\n";
+        let more = "othercocoasyncer:\n- {nodeName: O, nodeCode: os1, nodeAddress: 'http://os:1', workMode: follower}\n";
         let own = Own { addresses: Some(addresses.clone()), ..OWN };
         let all = import(&format!("{MINIMAL}{more}"), &own).unwrap();
         assert_eq!((&all.nodes[0].spec.addresses, &all.nodes[1].spec.addresses), (&Some(addresses), &None));

@@ -189,7 +189,7 @@ fn without_own_affairs(spec: &CocoaNodeSpec, reveal: Reveal) -> CocoaNodeSpec {
 }
 
 fn plain(view: &ServiceView, operator: Option<ServiceExtension>) -> Service {
-    let ServiceView { id: _, spec, lines: _, ready: _ } = view;
+    let ServiceView { id: _, spec, release: _, lines: _, ready: _ } = view;
     Service {
         service_name: spec.service_name.clone(),
         domain: spec.domain.clone(),
@@ -205,6 +205,7 @@ fn extension(view: &ServiceView) -> ServiceExtension {
         namespace: view.id.namespace.clone(),
         name: view.id.name.clone(),
         spec: to_value(spec),
+        release: view.release.clone().unwrap_or_default(),
     }
 }
 

@@ -142,9 +142,7 @@ impl Ask {
                 }
                 Ok(response)
             }
-            Target::Health if self.query.get("verbose").is_some() => {
-                Ok(discovery::health(&self.engine, true))
-            }
+            Target::Health if self.query.flag("verbose") => Ok(discovery::health(&self.engine, true)),
             Target::Unknown => Err(Refusal::no_such_path()),
             other if self.method == Method::GET || self.method == Method::HEAD => {
                 discovery::answer(&self.engine, &other, &self.headers)

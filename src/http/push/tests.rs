@@ -108,6 +108,7 @@ async fn a_push_is_written_in_an_order_in_which_each_finds_what_it_needs() {
             "PATCH cocoanodes/a",
             "PATCH cocoanodes/b",
             "PATCH managedservices/www.example.com",
+            "PATCH managedservices/old",
             "DELETE managedservices/old",
         ]
     );

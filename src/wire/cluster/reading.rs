@@ -162,6 +162,7 @@ impl ServiceExtension {
             namespace: at.get("namespace").text()?,
             name: at.get("name").text()?,
             spec: at.get("spec").value().clone(),
+            release: at.get("release").text()?,
         })
     }
 

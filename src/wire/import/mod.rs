@@ -67,6 +67,8 @@ pub struct Plan {
     pub services: Vec<ServiceWrite>,
     /// Objects with the leader's mark that the push no longer has.
     pub deletions: Vec<Deletion>,
+    /// Whether the leader is of our kind: then its guard on mass changes has judged what it no longer has.
+    pub judged: bool,
 }
 
 /// A Secret to write, with the leader's mark.
@@ -98,6 +100,8 @@ pub struct ServiceWrite {
     pub id: ObjectId,
     /// Its spec.
     pub spec: ManagedServiceSpec,
+    /// The digest of the held plan that the leader's owner released; empty where none was.
+    pub release: String,
 }
 
 /// An object to remove.
@@ -130,6 +134,7 @@ pub fn plan(push: &CocoaBasic, existing: &Existing<'_>) -> Result<Plan, FieldErr
     let mut kept = accounts.kept;
     kept.extend(nodes.kept_secrets);
     let mut plan = Plan { taken, nodes: nodes.writes, services: services.writes, ..Plan::default() };
+    plan.judged = push.operator.is_some();
     plan.secrets = nodes.secrets.into_iter().chain(accounts.writes).collect();
     plan.secrets.retain(|write| !stands(write, existing.secrets));
     plan.namespaces.extend(plan.secrets.iter().map(|write| write.id.namespace.clone()));

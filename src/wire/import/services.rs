@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::names::{free, is_namespace, is_object_name, object_name};
 use super::{Existing, ServiceWrite, differs, marked};
+use crate::api::RELEASE_ANNOTATION;
 use crate::api::service::{ManagedService, ManagedServiceSpec};
 use crate::api::vocab::{DeletionPolicy, PlatformProvider};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
@@ -30,6 +31,7 @@ struct Checked {
     service_name: String,
     written: (String, String),
     spec: Option<ManagedServiceSpec>,
+    release: String,
 }
 
 /// Plans all services of a push; `nodes` are the leader's names of nodes and ours.
@@ -61,18 +63,25 @@ pub(super) fn plan(
         };
         taken.insert(id.clone());
         kept.insert(id.clone());
+        let release = checked.release.clone();
         let spec = wished(checked, found.map(|found| &found.spec), nodes);
         let stands = found.is_some_and(|found| {
             let differs = differs(&plain(&spec), &plain(&found.spec), &found.metadata);
-            marked(found.metadata.labels.as_ref()) && !differs
+            marked(found.metadata.labels.as_ref()) && !differs && is_released(found, &release)
         });
         if !stands {
-            writes.push(ServiceWrite { id, spec });
+            writes.push(ServiceWrite { id, spec, release });
         }
     }
     let gone = existing.services.iter().filter(|service| marked(service.metadata.labels.as_ref()));
     let removed = gone.map(id_of).filter(|id| !kept.contains(id)).collect();
     Ok(Services { writes, removed })
+}
+
+/// Whether the object carries the release already; one that was released here needs none.
+fn is_released(object: &ManagedService, release: &str) -> bool {
+    let here = object.metadata.annotations.as_ref().and_then(|all| all.get(RELEASE_ANNOTATION));
+    release.is_empty() || here.is_some_and(|here| here == release)
 }
 
 fn checked(service: &Service, at: &str) -> Result<Checked, FieldError> {
@@ -85,6 +94,10 @@ fn checked(service: &Service, at: &str) -> Result<Checked, FieldError> {
         .parse()
         .map_err(|err: crate::api::vocab::UnknownProvider| refuse("platformProvider", err.to_string()))?;
     let key = key(&service.domain, &service.record, at)?;
+    let release = service.operator.as_ref().map(|operator| operator.release.clone()).unwrap_or_default();
+    if 64 < release.len() || !release.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(refuse("operator.release", "must be a plan's digest".into()));
+    }
     let (told, spec) = match &service.operator {
         None => (None, None),
         Some(operator) => {
@@ -107,7 +120,7 @@ fn checked(service: &Service, at: &str) -> Result<Checked, FieldError> {
         }
     }
     let written = (service.domain.clone(), service.record.clone());
-    Ok(Checked { key, told, provider, service_name: service.service_name.clone(), written, spec })
+    Ok(Checked { key, told, provider, service_name: service.service_name.clone(), written, spec, release })
 }
 
 fn key(domain: &str, record: &str, at: &str) -> Result<Key, FieldError> {
