@@ -45,7 +45,10 @@ impl Follower {
 /// What is being pushed now, rendered once for all who are pushed it at a time and kept no longer than that: a large
 /// cluster's push is a megabyte, and a follower each would make it fifty.
 #[derive(Clone, Default)]
-struct Renderings(Arc<Mutex<Option<(Arc<ClusterView>, Audience, Weak<Push>)>>>);
+struct Renderings(Arc<Mutex<Option<Rendered>>>);
+
+/// A view, for whom it was rendered, and the rendering while somebody holds it.
+type Rendered = (Arc<ClusterView>, Audience, Weak<Push>);
 
 impl Renderings {
     fn of(&self, view: &Arc<ClusterView>, audience: Audience) -> Arc<Push> {
