@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use crate::support::process::{Site, node, run, service, wait};
+use crate::support::objects::{node, service};
+use crate::support::process::{Site, wait};
+use crate::support::ran::run;
 
 const SUBNETS: [&str; 4] = ["192.0.2.0/26", "192.0.2.64/26", "198.51.100.0/24", "203.0.113.0/24"];
 

@@ -326,5 +326,5 @@ async fn commands_say_where_no_plane_answers() {
     site.cli(&["status"]).await.refused(5, &["no control plane answers", &site.at.plane.to_string()]);
     let mut elsewhere = site.program();
     elsewhere.args(["status", "--kubeconfig", "/nonexistent"]);
-    crate::support::process::run(elsewhere, "").await.refused(2, &["--kubeconfig", "/nonexistent"]);
+    crate::support::ran::run(elsewhere, "").await.refused(2, &["--kubeconfig", "/nonexistent"]);
 }

@@ -12,7 +12,8 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::process::{Site, service, wait};
+use crate::support::objects::service;
+use crate::support::process::{Site, wait};
 
 const ROUNDS: usize = 16;
 const WRITERS: usize = 4;

@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::json;
 
-use crate::support::process::{Site, service, wait};
+use crate::support::objects::service;
+use crate::support::process::{Site, wait};
 
 const OLD: &str = "APIPort: 80\nNodeName: Cocoa\nNodeCode: old-code\nNodeAddress: http://127.0.0.1:44443/\n\
     ReverseProxy: true\nWorkMode: leader\nCocoaSecret: canary-old-secret\nTimeout: 7\nDataBaseType: mysql\nDSN: canary-dsn\n";

@@ -13,7 +13,8 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::process::{Site, node, node_secret, own_ip, service, wait};
+use crate::support::objects::{node, node_secret, service};
+use crate::support::process::{Site, own_ip, wait};
 
 /// How old the watchdog is that an old peer tells.
 struct Old {

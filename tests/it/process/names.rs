@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::json;
 
-use crate::support::process::{Site, node, run, service, wait};
+use crate::support::objects::{node, service};
+use crate::support::process::{Site, wait};
+use crate::support::ran::run;
 
 const LINES: [(&str, &str); 6] = [
     ("192.0.2.0/26", "203.0.113.1"),
@@ -27,7 +29,7 @@ async fn serial(site: &Site) -> u64 {
 /// A leader with a living peer on CU and CMCC and the service `www`.
 async fn two_sites() -> (Site, Site) {
     let (a, b) = tokio::join!(Site::leader("a", &[]), Site::follower("b", "CU,CMCC", "203.0.113.2", &[]));
-    a.apply(crate::support::process::node_secret("b", &b.secret().await)).await.unwrap();
+    a.apply(crate::support::objects::node_secret("b", &b.secret().await)).await.unwrap();
     let mut peer = node("b", &["CU", "CMCC"], &format!("http://{}", b.at.api), Some("203.0.113.2"));
     // Lost only by a test that waits for it: a busy machine is no dead peer.
     peer["spec"]["liveness"]["lostAfterMisses"] = json!(100);

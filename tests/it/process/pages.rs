@@ -6,7 +6,8 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::support::process::{LONG, Site, http, node, node_secret, service, wait, wait_within};
+use crate::support::objects::{node, node_secret, service};
+use crate::support::process::{LONG, Site, http, wait, wait_within};
 
 /// Reads Prometheus text strictly: HELP and TYPE before samples, names and values as they must be.
 fn parsed(text: &str) -> BTreeMap<String, f64> {

@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::json;
 
-use crate::support::process::{LINES, Site, service, wait};
+use crate::support::objects::service;
+use crate::support::process::{LINES, Site, wait};
 
 /// Everything in a folder.
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -59,7 +60,7 @@ async fn a_second_process_on_a_data_directory_is_refused() {
         words[..words.len() - 2].iter().map(|word| if *word == own { theirs.clone() } else { word.clone() }),
     );
     let before = files(&site.data());
-    let ran = crate::support::process::run(again, "").await;
+    let ran = crate::support::ran::run(again, "").await;
     ran.refused(1, &["data directory", &theirs, "in use by another process", "stop that one"]);
     let mut after = files(&site.data());
     after.insert("store.redb".into(), before["store.redb"].clone());
@@ -155,7 +156,7 @@ async fn bad_flags_are_named() {
     let empty = site.write("secret", "\n");
     let mut command = site.command();
     command.args(["--secret-file", &empty]);
-    crate::support::process::run(command, "").await.refused(1, &["--secret-file", "empty"]);
+    crate::support::ran::run(command, "").await.refused(1, &["--secret-file", "empty"]);
     assert!(!site.data().exists());
     fs::write(site.data(), "a file").unwrap();
     site.refuses().await.refused(1, &["data directory"]);

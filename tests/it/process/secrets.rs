@@ -10,7 +10,8 @@ use kube::config::Kubeconfig;
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use crate::support::process::{Site, node, node_secret, service, wait};
+use crate::support::objects::{node, node_secret, service};
+use crate::support::process::{Site, wait};
 
 const OWN: &str = "canary-of-the-leader-4711";
 const PEER: &str = "canary-of-the-peer-4712";
@@ -148,7 +149,7 @@ async fn no_secret_is_told_anywhere() {
     }
     let mut no_access = a.program();
     no_access.args(["status", "--kubeconfig"]).arg(a.home.path().join("secret"));
-    told.push(crate::support::process::run(no_access, "").await);
+    told.push(crate::support::ran::run(no_access, "").await);
     for ran in &told {
         search.clean("a command's output", &format!("{}\n{}", ran.out, ran.err));
     }

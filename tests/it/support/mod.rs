@@ -1,6 +1,8 @@
 //! A world: the embedded plane, the loops and a provider in memory, with a clock and deaths that a test decides.
 
+pub mod objects;
 pub mod process;
+pub mod ran;
 
 use std::future::Future;
 use std::sync::Arc;

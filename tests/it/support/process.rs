@@ -16,10 +16,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
+
+use crate::support::ran::{Ran, run};
 
 /// The binary under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cocoasyncer");
@@ -58,58 +59,6 @@ pub fn own_ip() -> IpAddr {
     match TcpListener::bind((ip, 0)) {
         Ok(_) => ip.into(),
         Err(_) => Ipv4Addr::LOCALHOST.into(),
-    }
-}
-
-/// What ran, and what it said.
-#[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-impl Ran {
-    /// Its standard output, where it succeeded.
-    #[track_caller]
-    pub fn done(self) -> String {
-        assert_eq!(self.code, 0, "failed: {self:#?}");
-        self.out
-    }
-
-    /// Its standard output as JSON, where it succeeded.
-    #[track_caller]
-    pub fn json(self) -> Value {
-        let text = self.done();
-        serde_json::from_str(&text).unwrap_or_else(|err| panic!("{err}: {text}"))
-    }
-
-    /// What it said on standard error, where it ended with `code`.
-    #[track_caller]
-    pub fn refused(self, code: i32, parts: &[&str]) -> String {
-        assert_eq!(self.code, code, "{self:#?}");
-        for part in parts {
-            assert!(self.err.contains(part), "{part:?} is not in {}", self.err);
-        }
-        self.err
-    }
-}
-
-/// Runs a program to its end with `input` on its standard input.
-pub async fn run(command: Command, input: &str) -> Ran {
-    let mut command = tokio::process::Command::from(command);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // Who needs no input may have closed it.
-    let _ = stdin.write_all(input.as_bytes()).await;
-    drop(stdin);
-    let ended = tokio::time::timeout(LONG, child.wait_with_output()).await;
-    let output = ended.expect("it ends in time").unwrap();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 
@@ -406,34 +355,4 @@ pub fn http() -> reqwest::Client {
     let client =
         reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(20));
     client.build().unwrap()
-}
-
-/// A ManagedService `record.example.com` in `default`.
-pub fn service(record: &str) -> Value {
-    json!({
-        "apiVersion": "cocoasyncer.io/v1alpha1", "kind": "ManagedService",
-        "metadata": {"name": record, "namespace": "default"},
-        "spec": {"serviceName": record, "domain": "example.com", "record": record},
-    })
-}
-
-/// A CocoaNode at `address` with the secret that lies in the Secret of its name.
-pub fn node(name: &str, lines: &[&str], at: &str, public: Option<&str>) -> Value {
-    let mut spec = json!({
-        "nodeName": name, "nodeCode": name, "nodeAddress": at, "workMode": "follower", "isps": lines,
-        "secretRef": {"name": name},
-        "liveness": {"heartbeatSeconds": 1, "holdDownSeconds": 1, "backAfterBeats": 2},
-    });
-    if let Some(public) = public {
-        spec["addresses"] = json!({"fixed": [public]});
-    }
-    json!({"apiVersion": "cocoasyncer.io/v1alpha1", "kind": "CocoaNode", "metadata": {"name": name}, "spec": spec})
-}
-
-/// The Secret of a node.
-pub fn node_secret(name: &str, secret: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "cocoasyncer-system"},
-        "stringData": {"cocoaSecret": secret},
-    })
 }
