@@ -1,6 +1,7 @@
 //! `node quit`: a leader lets a node go, or a follower leaves its leader's cluster.
 
 use std::fmt::Debug;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use k8s_openapi::NamespaceResourceScope;
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
-use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, RELEASE_ANNOTATION, SYSTEM_NAMESPACE};
+use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, RELEASE_ANNOTATION, RELEASED_BY_LEADER, SYSTEM_NAMESPACE};
 use crate::cli::Ctx;
 use crate::cli::connect::Plane;
 use crate::cli::error::CliError;
@@ -24,7 +25,11 @@ use crate::cli::world::World;
 use crate::config::checks::object_name;
 use crate::domain::dns_plan::Held;
 use crate::domain::names::FieldError;
-use crate::domain::records::Cause;
+
+/// How long the removal of the leader's services may take.
+const GONE_WITHIN: Duration = Duration::from_secs(15);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Flags of `node quit`.
 #[derive(Debug, Args)]
@@ -79,6 +84,7 @@ async fn let_go(
             }
         }
     }
+    release(plane).await?;
     ctx.out.note(format!("{name} {}", ctx.lang.pick("left", "已离开")))
 }
 
@@ -102,9 +108,11 @@ async fn leave(plane: &Plane, world: &World, args: &QuitArgs, ctx: &mut Ctx<'_>)
     let own = world.node(&me)?.spec.secret_ref.clone();
     let own = own.map(|r| format!("{}/{}", r.namespace.as_deref().unwrap_or(SYSTEM_NAMESPACE), r.name));
     let within = |ns: &str| Api::<ManagedService>::namespaced(client.clone(), ns);
-    let mut gone = remove(plane, within, Api::all(client.clone()), None).await?;
+    judge(plane).await?;
+    let mut removed = remove(plane, within, Api::all(client.clone()), None).await?;
+    gone(plane).await?;
     let within = |ns: &str| Api::<Secret>::namespaced(client.clone(), ns);
-    gone += remove(plane, within, Api::all(client.clone()), own.as_deref()).await?;
+    removed += remove(plane, within, Api::all(client.clone()), own.as_deref()).await?;
     let nodes: Api<CocoaNode> = Api::all(client.clone());
     for node in plane.answer("CocoaNode", nodes.list(&marked())).await?.items {
         let name = node.name_any();
@@ -115,40 +123,61 @@ async fn leave(plane: &Plane, world: &World, args: &QuitArgs, ctx: &mut Ctx<'_>)
             plane.answer(&what, nodes.patch(&name, &PatchParams::default(), &unmark)).await?;
         } else {
             plane.answer(&what, nodes.delete(&name, &DeleteParams::default())).await?;
-            gone += 1;
+            removed += 1;
         }
     }
-    release(plane).await?;
     ctx.out.note(match ctx.lang {
-        Lang::En => format!("{me} left its cluster: {gone} objects of the leader's are gone"),
-        Lang::Zh => format!("{me} 已退出集群,清除主节点下发的对象 {gone} 个"),
+        Lang::En => format!("{me} left its cluster: {removed} objects of the leader's are gone"),
+        Lang::Zh => format!("{me} 已退出集群,清除主节点下发的对象 {removed} 个"),
     })
 }
 
-/// All records of a zone may go at once now, which the guard on mass changes would hold: whoever confirmed the leave has
-/// confirmed that. Only plans that do nothing but remove what is being deleted are released.
+/// Says of the leader's services that their deletion is meant: whoever confirmed the leave has confirmed that all their
+/// records go at once, which the guard on mass changes would hold.
+async fn judge(plane: &Plane) -> Result<(), CliError> {
+    let all: Api<ManagedService> = Api::all(plane.client.clone());
+    let released =
+        Patch::Merge(json!({"metadata": {"annotations": {RELEASE_ANNOTATION: RELEASED_BY_LEADER}}}));
+    for service in plane.answer("ManagedService", all.list(&marked())).await?.items {
+        let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
+        let api: Api<ManagedService> = Api::namespaced(plane.client.clone(), &namespace);
+        let what = format!("ManagedService {namespace}/{name}");
+        plane.answer(&what, api.patch(&name, &PatchParams::default(), &released)).await?;
+    }
+    Ok(())
+}
+
+/// Lines that only the node claimed go with it, which the guard on mass changes may hold: whoever confirmed has confirmed
+/// that. Only plans that do nothing but remove records are released.
 async fn release(plane: &Plane) -> Result<(), CliError> {
     let world = World::load(plane).await?;
     for zone in preview(&world, &world.cluster()).zones {
         let plan = zone.plan();
-        let mass = plan.held.iter().filter_map(|held| match held {
-            Held::MassChange { change } => Some(change),
-            Held::Foreign { .. } | Held::NobodyLives { .. } | Held::Orphan { .. } => None,
-        });
-        let mass: Vec<_> = mass.collect();
-        let only_deletions = mass.iter().all(|change| change.cause == Cause::Deleted);
-        if let (Some(digest), Some(first), true) = (&plan.digest, mass.first(), only_deletions) {
+        let mass: Vec<_> = plan.held.iter().filter_map(Held::mass_change).collect();
+        let only_removes = mass.iter().all(|change| change.to.is_none());
+        if let (Some(digest), Some(first), true) = (&plan.digest, mass.first(), only_removes) {
             let id = &first.service;
             let api: Api<ManagedService> = Api::namespaced(plane.client.clone(), &id.namespace);
             let patch = Patch::Merge(json!({"metadata": {"annotations": {RELEASE_ANNOTATION: digest}}}));
             let params = PatchParams::default();
-            let released = api.patch(&id.name, &params, &patch);
-            match plane.answer(&format!("ManagedService {id}"), released).await {
-                // Gone already: then nothing is held any more.
-                Ok(_) | Err(CliError::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
+            let what = format!("ManagedService {id}");
+            plane.answer(&what, api.patch(&id.name, &params, &patch)).await?;
         }
+    }
+    Ok(())
+}
+
+/// Waits until the leader's services are gone with their records.
+async fn gone(plane: &Plane) -> Result<(), CliError> {
+    let all: Api<ManagedService> = Api::all(plane.client.clone());
+    let deadline = Instant::now() + GONE_WITHIN;
+    while !plane.answer("ManagedService", all.list(&marked())).await?.items.is_empty() {
+        if deadline < Instant::now() {
+            return Err(CliError::failed(
+                "the leader's services are still being removed: see `cocoasyncer service list`",
+            ));
+        }
+        tokio::time::sleep(LOOK).await;
     }
     Ok(())
 }
