@@ -117,10 +117,11 @@ impl Drop for Site {
     }
 }
 
-/// An address that is free for UDP and TCP now.
+/// An address that is free for UDP and TCP now. Not on 127.0.0.1, where whoever asks a site before it listens may be given
+/// the very port that it will want.
 fn free() -> anyhow::Result<SocketAddr> {
     for _ in 0..64 {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let udp = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 77), 0))?;
         let at = udp.local_addr()?;
         if TcpListener::bind(at).is_ok() {
             return Ok(at);

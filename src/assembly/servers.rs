@@ -141,6 +141,10 @@ impl Sockets {
             .context("register the cluster's metrics")?;
         // Set once: there is one start.
         let _ = shown.set(state.clone());
+        let (passing, until) = (state.clone().let_go(), stop.clone());
+        tasks.spawn_infallible("renderings", async move {
+            let _ = until.run_until_cancelled(passing).await;
+        });
         let api = crate::http::router(state);
         let (ready, bound, mut views) = (readiness.take("http"), self.api, loops.views.clone());
         tasks.spawn_infallible("v1 API", async move {

@@ -85,6 +85,15 @@ impl ApiState {
         fresh
     }
 
+    /// Lets go of renderings as soon as their view is past, also where nobody asks again: that of a large cluster is
+    /// 12 MiB.
+    pub async fn let_go(self: Arc<Self>) {
+        let mut views = self.views.clone();
+        while views.changed().await.is_ok() {
+            self.snapshot();
+        }
+    }
+
     /// What a caller from this address may see; `None`: it did not come over the network.
     pub fn reveal(&self, caller: Option<IpAddr>) -> Reveal {
         let trusted =
