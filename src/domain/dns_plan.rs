@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::api::vocab::{Family, Line};
 use crate::domain::names::{DnsName, ObjectId};
 use crate::domain::records::{Cause, RecordKey, RecordSet, Wish};
 
@@ -119,11 +120,13 @@ pub fn plan(wish: &Wish, found: &FoundZone) -> DnsPlan {
         plan.held.push(Held::NobodyLives { key: key.clone(), service: service.clone() });
     }
     guard(&mut plan, wish, found);
-    plan.changes.sort_by(|a, b| {
-        let rank = |c: &Change| (!c.cause.is_never_held(), c.key.line, c.key.name.clone(), c.key.family);
-        rank(a).cmp(&rank(b))
-    });
+    plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)));
     plan
+}
+
+/// Failover ahead of the rest, `default` lines first; by reference, for it is asked for at every comparison.
+fn rank(change: &Change) -> (bool, Line, &DnsName, Family) {
+    (!change.cause.is_never_held(), change.key.line, &change.key.name, change.key.family)
 }
 
 fn leave_or_delete(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, there: &Found) {
