@@ -101,13 +101,13 @@ pub fn plan(wish: &Wish, found: &FoundZone) -> DnsPlan {
             key: key.clone(),
             from,
             to: Some(wanted.set.clone()),
-            service: wanted.service.clone(),
+            service: ObjectId::clone(&wanted.service),
             cause: wanted.cause,
         };
         match found.get(key) {
             None => plan.changes.push(change(None)),
             Some(there) if there.owner != Owner::Ours && !wish.adopt.contains(&key.name) => {
-                plan.held.push(Held::Foreign { key: key.clone(), service: wanted.service.clone() });
+                plan.held.push(Held::Foreign { key: key.clone(), service: ObjectId::clone(&wanted.service) });
             }
             Some(there) if there.set == wanted.set && there.owner == Owner::Ours => plan.unchanged += 1,
             Some(there) => plan.changes.push(change(Some(there.clone()))),

@@ -213,7 +213,7 @@ pub struct Wanted {
     /// Why that node.
     pub why: Why,
     /// The service that wants it.
-    pub service: ObjectId,
+    pub service: Arc<ObjectId>,
     /// Why it would change if what stands there differs from it.
     pub cause: Cause,
 }
@@ -310,6 +310,8 @@ fn add(
     sites: &Sites<'_>,
     assignment: &Assignment,
 ) -> Result<(), FieldError> {
+    // Once a service, not once a record.
+    let id = Arc::new(service.id.clone());
     let cluster = sites.cluster;
     if service.deleting && service.retain {
         wish.frozen.insert(service.name.clone());
@@ -322,7 +324,7 @@ fn add(
         }
         for (&(line, family), holder) in assignment {
             let key = RecordKey { name: service.name.clone(), line, family };
-            let wanted = holder.as_ref().map(|holder| wanted(service, sites, holder, (line, family)));
+            let wanted = holder.as_ref().map(|holder| wanted(service, &id, sites, holder, (line, family)));
             wish.farewell.extend(wanted.map(|wanted| (key, wanted)));
         }
         return Ok(());
@@ -341,7 +343,9 @@ fn add(
     for (&(line, family), holder) in assignment {
         let key = RecordKey { name: service.name.clone(), line, family };
         match holder {
-            Some(holder) => drop(wish.wanted.insert(key, wanted(service, sites, holder, (line, family)))),
+            Some(holder) => {
+                drop(wish.wanted.insert(key, wanted(service, &id, sites, holder, (line, family))))
+            }
             None => drop(wish.kept.insert(key, service.id.clone())),
         }
     }
@@ -364,7 +368,13 @@ impl<'a> Sites<'a> {
     }
 }
 
-fn wanted(service: &Service, sites: &Sites<'_>, holder: &Holder, at: (Line, Family)) -> Wanted {
+fn wanted(
+    service: &Service,
+    id: &Arc<ObjectId>,
+    sites: &Sites<'_>,
+    holder: &Holder,
+    at: (Line, Family),
+) -> Wanted {
     let Sites { cluster, addresses } = sites;
     let values =
         addresses.get(holder.node.as_str()).and_then(|of| of.get(&at.1)).cloned().unwrap_or_default();
@@ -376,7 +386,7 @@ fn wanted(service: &Service, sites: &Sites<'_>, holder: &Holder, at: (Line, Fami
         Some(last) if last.ttl != set.ttl => Cause::Edit,
         Some(_) => Cause::Drift,
     };
-    Wanted { set, node: holder.node.clone(), why: holder.why, service: service.id.clone(), cause }
+    Wanted { set, node: holder.node.clone(), why: holder.why, service: id.clone(), cause }
 }
 
 pub(super) fn moved(last: &Last, holder: &Holder, cluster: &Cluster, at: (Line, Family)) -> Cause {
