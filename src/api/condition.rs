@@ -20,8 +20,6 @@ pub mod reasons {
     pub const AS_WISHED: &str = "AsWished";
     /// The spec can't be served; the message names the field.
     pub const INVALID: &str = "Invalid";
-    /// Not all records are in place yet.
-    pub const PENDING: &str = "Pending";
     /// No living node has an address for some line: its last records stay.
     pub const NO_LIVING_NODE: &str = "NoLivingNode";
     /// No node holds the default line.

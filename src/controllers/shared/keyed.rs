@@ -40,11 +40,6 @@ impl<K: Ord + Clone, T: PartialEq + Clone> Keyed<K, T> {
             }
         }
     }
-
-    /// The keys of the running tasks.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.running.keys()
-    }
 }
 
 impl<K: Ord + Clone, T: PartialEq + Clone> Default for Keyed<K, T> {
