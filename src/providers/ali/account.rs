@@ -34,7 +34,10 @@ impl Account {
             None | Some("ACS3-HMAC-SHA256") => Signature::Acs3,
             Some("HMAC-SHA1") => Signature::V1,
             Some(_) => {
-                return Err(FieldError::new("data.signature", "use ACS3-HMAC-SHA256 (the default) or HMAC-SHA1"));
+                return Err(FieldError::new(
+                    "data.signature",
+                    "use ACS3-HMAC-SHA256 (the default) or HMAC-SHA1",
+                ));
             }
         };
         let endpoint = endpoint(word(data, "endpoint")?.as_ref().map_or(ENDPOINT, Secret::expose))?;
@@ -101,7 +104,8 @@ mod tests {
         assert_eq!(account.key.secret.expose(), "canary-secret");
         assert_eq!((account.endpoint.as_str(), account.signature), (ENDPOINT, Signature::Acs3));
         assert!(account.key.token.is_none() && !format!("{account:?}").contains("canary"));
-        let all = [("signature", "HMAC-SHA1"), ("securityToken", "sts"), ("endpoint", "alidns.cn-beijing.example")];
+        let all =
+            [("signature", "HMAC-SHA1"), ("securityToken", "sts"), ("endpoint", "alidns.cn-beijing.example")];
         let account = parse(&all).unwrap();
         assert_eq!(account.endpoint.as_str(), "https://alidns.cn-beijing.example/");
         assert_eq!((account.signature, account.key.token.is_some()), (Signature::V1, true));

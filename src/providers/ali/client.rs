@@ -69,7 +69,11 @@ impl Client {
         self.read(action, status, &body)
     }
 
-    fn request(&self, action: &str, params: &[(&str, &str)]) -> Result<reqwest::RequestBuilder, ProviderError> {
+    fn request(
+        &self,
+        action: &str,
+        params: &[(&str, &str)],
+    ) -> Result<reqwest::RequestBuilder, ProviderError> {
         let bug = |what: &str| ProviderError::new(Kind::Other, Class::Bug, format!("{action}: {what}"));
         let mut nonce = [0; 16];
         self.random.fill(&mut nonce).map_err(|_| bug("the system has no randomness"))?;
@@ -96,7 +100,9 @@ impl Client {
         let failed = |source: reqwest::Error| {
             let unsent = source.is_connect() || source.is_builder();
             let advice = match unsent {
-                true => "can't be reached: check this machine's network and data.endpoint of the account's Secret",
+                true => {
+                    "can't be reached: check this machine's network and data.endpoint of the account's Secret"
+                }
                 false => "gave no whole answer: it is tried again",
             };
             let error = ProviderError {
@@ -160,5 +166,9 @@ pub(super) fn number<N: std::str::FromStr>(of: &Value, member: &str) -> Option<N
 
 /// The list in `of.outer.inner`, as the vendor wraps its lists.
 pub(super) fn list<'a>(of: &'a Value, outer: &str, inner: &str) -> &'a [Value] {
-    of.get(outer).and_then(|of| of.get(inner)).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    of.get(outer)
+        .and_then(|of| of.get(inner))
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }

@@ -11,7 +11,8 @@ use crate::providers::{Kind, ProviderError};
 /// Codes of the vendor's; one that ends in `*` stands for all that begin so. The first that fits counts.
 const CODES: &[(&str, Kind, Class, &str)] = {
     use Class::{Bug, Transient, User};
-    const KEY: &str = "the access key is unknown or inactive: put a valid accessKey into the account's Secret";
+    const KEY: &str =
+        "the access key is unknown or inactive: put a valid accessKey into the account's Secret";
     const PAIR: &str = "accessSecret doesn't belong to accessKey: correct the account's Secret";
     const TOKEN: &str = "the temporary key has expired or its token is of another: renew accessKey, accessSecret and \
                          securityToken together";
@@ -19,13 +20,16 @@ const CODES: &[(&str, Kind, Class, &str)] = {
     const RIGHTS: &str = "the key may not do this: give its RAM user AliyunDNSFullAccess, or alidns:Describe*, \
                           AddDomainRecord, UpdateDomainRecord, UpdateDomainRecordRemark and DeleteDomainRecord on the \
                           zone";
-    const ACCOUNT: &str = "the account is overdue, disabled or not verified: settle that in the provider's console";
+    const ACCOUNT: &str =
+        "the account is overdue, disabled or not verified: settle that in the provider's console";
     const DOMAIN: &str = "the domain is expired or forbidden: settle that in the provider's console";
     const ZONE: &str = "the account has no such zone: add the domain to Alibaba Cloud DNS, or name the Secret of the \
                         account that has it";
-    const TTL: &str = "the zone's edition takes no such TTL: raise spec.ttl (free editions: 600 at least), or upgrade";
+    const TTL: &str =
+        "the zone's edition takes no such TTL: raise spec.ttl (free editions: 600 at least), or upgrade";
     const LINE: &str = "the zone's edition has no such line: take it out of the nodes' spec.isps, or upgrade";
-    const CLASH: &str = "another record excludes this one (a CNAME at the same name and line?): remove one of them";
+    const CLASH: &str =
+        "another record excludes this one (a CNAME at the same name and line?): remove one of them";
     const MOVED: &str = "the record changed since it was read: it is read again";
     const LOCKED: &str = "it is locked: unlock it in the provider's console";
     const FULL: &str = "the edition's number of records is used up: remove some, or upgrade";
@@ -33,7 +37,8 @@ const CODES: &[(&str, Kind, Class, &str)] = {
     const SLOW: &str = "too many calls: it goes on more slowly";
     const LATER: &str = "the provider is in trouble: it is tried again";
     const OURS: &str = "the call is not as the provider wants it: report it with the code";
-    const VALUE: &str = "the provider takes no such name or value: correct spec.record or the node's addresses";
+    const VALUE: &str =
+        "the provider takes no such name or value: correct spec.record or the node's addresses";
     &[
         ("InvalidAccessKeyId*", Kind::Credentials, User, KEY),
         ("InvalidAccessKey*", Kind::Credentials, User, KEY),
@@ -166,7 +171,9 @@ pub(super) fn refused(action: &str, refusal: Refusal, key: &Key) -> Fault {
 }
 
 fn advice_is_breakdown(code: &str) -> bool {
-    ["ServiceUnavailable", "InternalError", "UnknownError", "UnKnownError"].iter().any(|own| code.starts_with(own))
+    ["ServiceUnavailable", "InternalError", "UnknownError", "UnKnownError"]
+        .iter()
+        .any(|own| code.starts_with(own))
 }
 
 fn judge(status: u16, code: &str) -> (Kind, Class, &'static str) {
@@ -176,7 +183,9 @@ fn judge(status: u16, code: &str) -> (Kind, Class, &'static str) {
     };
     match CODES.iter().find(|(pattern, ..)| fits(pattern)) {
         Some((_, kind, class, advice)) => (*kind, *class, advice),
-        None if status == 429 => (Kind::Throttled, Class::Transient, "too many calls: it goes on more slowly"),
+        None if status == 429 => {
+            (Kind::Throttled, Class::Transient, "too many calls: it goes on more slowly")
+        }
         None => (Kind::Other, Class::Transient, "the provider refused: look the code up in its error centre"),
     }
 }
@@ -184,7 +193,9 @@ fn judge(status: u16, code: &str) -> (Kind, Class, &'static str) {
 /// An answer that isn't one of Alidns'.
 pub(super) fn unreadable(action: &str, status: u16, what: &str) -> Fault {
     let hint = match status {
-        300..=399 => "redirects are not followed: put the final address into data.endpoint of the account's Secret",
+        300..=399 => {
+            "redirects are not followed: put the final address into data.endpoint of the account's Secret"
+        }
         500..=599 => "the provider is in trouble, or a proxy before it: it is tried again",
         _ => "is data.endpoint of the account's Secret Alidns, or is there a proxy between",
     };
@@ -196,7 +207,8 @@ pub(super) fn unreadable(action: &str, status: u16, what: &str) -> Fault {
 fn plain(text: &str, key: &Key, most: usize) -> String {
     let secrets = [Some(&key.id), Some(&key.secret), key.token.as_ref()];
     let mut text = text.to_owned();
-    for secret in secrets.into_iter().flatten().map(|secret| secret.expose()).filter(|text| !text.is_empty()) {
+    for secret in secrets.into_iter().flatten().map(|secret| secret.expose()).filter(|text| !text.is_empty())
+    {
         let once = encode(secret);
         for form in [encode(&once), once, secret.to_owned()] {
             text = text.replace(&form, "***");
@@ -211,7 +223,11 @@ mod tests {
     use crate::domain::secret::Secret;
 
     fn key() -> Key {
-        Key { id: Secret::new("canary/id"), secret: Secret::new("canarysecret"), token: Some(Secret::new("canary+t")) }
+        Key {
+            id: Secret::new("canary/id"),
+            secret: Secret::new("canarysecret"),
+            token: Some(Secret::new("canary+t")),
+        }
     }
 
     fn refusal(status: u16, code: &str, message: &str) -> Refusal {
