@@ -1,5 +1,6 @@
 //! A world: the embedded plane, the loops and a provider in memory, with a clock and deaths that a test decides.
 
+pub mod ali;
 pub mod objects;
 pub mod process;
 pub mod ran;
