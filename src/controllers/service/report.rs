@@ -196,6 +196,7 @@ fn status(
         fqdn: name.to_owned(),
         lines: summary(&records),
         records,
+        begun: Vec::new(),
         conditions: merged(&old.conditions, conditions, generation, Time(now)),
         observed_generation: generation,
     }

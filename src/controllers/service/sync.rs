@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::dns_plan::{Change, Found, FoundZone, Held, Owner, plan};
+use crate::domain::dns_plan::{Change, FoundZone, Held, plan};
 use crate::domain::names::{DnsName, ObjectId};
 use crate::domain::records::{RecordKey, Wish};
 use crate::domain::retry::Class;
-use crate::providers::{DnsProvider, ProviderError};
+use crate::providers::{DnsProvider, Kind, ProviderError};
 use crate::telemetry::chain::Chain;
 
 /// Longest that listing a zone, or writing one batch, may take.
@@ -56,11 +56,11 @@ pub async fn sync(
     unmarked: &BTreeSet<ObjectId>,
 ) -> Done {
     let found = match tokio::time::timeout(LIST_DEADLINE, provider.list(zone)).await {
-        Ok(Ok(found)) => found,
+        Ok(Ok(listing)) => listing.found,
         Ok(Err(trouble)) => return Done { trouble: Some(trouble), ..Done::default() },
         Err(_) => {
             let what = format!("list {zone}: no answer in {LIST_DEADLINE:?}");
-            let trouble = ProviderError { what, class: Class::Transient, source: None };
+            let trouble = ProviderError::new(Kind::Unreachable, Class::Transient, what);
             return Done { trouble: Some(trouble), ..Done::default() };
         }
     };
@@ -89,8 +89,11 @@ async fn apply(provider: &dyn DnsProvider, zone: &DnsName, changes: Vec<Change>,
     let mut results = results.into_iter();
     for change in changes {
         match results.next() {
-            Some(Ok(())) => {
-                stand(&mut done.standing, &change);
+            Some(Ok(there)) => {
+                match there {
+                    Some(there) => drop(done.standing.insert(change.key.clone(), there)),
+                    None => drop(done.standing.remove(&change.key)),
+                }
                 done.changed.push(change);
             }
             Some(Err(error)) => {
@@ -102,15 +105,5 @@ async fn apply(provider: &dyn DnsProvider, zone: &DnsName, changes: Vec<Change>,
                 done.failed.insert(change.key, Failed { what, class: Class::Bug });
             }
         }
-    }
-}
-
-fn stand(standing: &mut FoundZone, change: &Change) {
-    match &change.to {
-        Some(set) => {
-            let id = change.from.as_ref().and_then(|from| from.id.clone());
-            standing.insert(change.key.clone(), Found { set: set.clone(), owner: Owner::Ours, id });
-        }
-        None => drop(standing.remove(&change.key)),
     }
 }

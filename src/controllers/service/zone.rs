@@ -14,7 +14,7 @@ use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::Context;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
 use crate::domain::causes::put_right;
-use crate::domain::dns_plan::{Found, FoundZone, Owner};
+use crate::domain::dns_plan::{Found, FoundZone};
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, wish};
 use crate::domain::retry::{Class, retry_in};
@@ -123,12 +123,12 @@ fn next_look(done: &Done, failures: u32) -> Duration {
 
 /// What stood in the zone before this process started, by the services' statuses and what was retained.
 pub fn last_known(services: &[Managed], retained: &[(RecordKey, RecordSet)]) -> FoundZone {
-    let ours = |set: RecordSet| Found { set, owner: Owner::Ours, id: None };
-    let mut all: FoundZone = retained.iter().map(|(key, set)| (key.clone(), ours(set.clone()))).collect();
+    let mut all: FoundZone =
+        retained.iter().map(|(key, set)| (key.clone(), Found::ours(set.clone()))).collect();
     for service in services.iter().map(|managed| &*managed.service) {
         for (&(line, family), last) in &service.last {
             let key = RecordKey { name: service.name.clone(), line, family };
-            all.insert(key, ours(RecordSet { values: last.values.clone(), ttl: last.ttl }));
+            all.insert(key, Found::ours(RecordSet { values: last.values.clone(), ttl: last.ttl }));
         }
     }
     all
