@@ -4,6 +4,7 @@
 pub mod limiter;
 pub mod local;
 pub mod memory;
+pub mod rfc2136;
 
 use async_trait::async_trait;
 

@@ -89,7 +89,9 @@ impl Account {
             }
             let key = key((&name, text(&name)), (&secret, text(&secret)))?;
             if let Some((other, _)) = keys.iter().find(|(_, known)| known.name() == key.name()) {
-                let why = format!("is the key of {other}, too: each line is a view, and each view needs its own key");
+                let why = format!(
+                    "is the key of {other}, too: each line is a view, and each view needs its own key"
+                );
                 return Err(FieldError::new(format!("data.{name}"), why));
             }
             keys.insert(line, key);
@@ -130,7 +132,8 @@ fn key(name: (&str, &str), secret: (&str, &str)) -> Result<Key, FieldError> {
         Some((algorithm, name)) => {
             let algorithm = algorithm.trim_end_matches('.').to_ascii_lowercase();
             let known = Algorithm::ALL.into_iter().find(|known| known.as_str() == algorithm);
-            let why = || format!("{algorithm:?} is not supported: use hmac-sha256, hmac-sha384 or hmac-sha512");
+            let why =
+                || format!("{algorithm:?} is not supported: use hmac-sha256, hmac-sha384 or hmac-sha512");
             (known.ok_or_else(|| FieldError::new(&field, why()))?, name)
         }
     };

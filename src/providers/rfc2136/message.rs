@@ -29,7 +29,6 @@ pub const NONE: u16 = 254;
 /// In an update: "whatever it says".
 pub const ANY: u16 = 255;
 
-const HEADER: usize = 12;
 /// A pointer to the name in the question: the zone.
 const ZONE: [u8; 2] = [0xc0, 12];
 const OPCODE_UPDATE: u8 = 5 << 3;
@@ -41,6 +40,8 @@ pub struct Rcode(pub u16);
 impl Rcode {
     /// Done.
     pub const NOERROR: Rcode = Rcode(0);
+    /// The server failed.
+    pub const SERVFAIL: Rcode = Rcode(2);
     /// No such name.
     pub const NXDOMAIN: Rcode = Rcode(3);
     /// The server doesn't do this.
@@ -146,16 +147,15 @@ impl Records {
 pub fn update<'a>(
     id: u16,
     zone: &DnsName,
-    parts: impl Iterator<Item = (&'a Records, &'a Records)> + Clone,
+    parts: impl Iterator<Item = (&'a Records, Option<&'a Records>)> + Clone,
 ) -> Vec<u8> {
     let mut message = header(id, OPCODE_UPDATE, zone.as_str(), SOA);
-    let count = |pick: fn((&'a Records, &'a Records)) -> &'a Records| {
-        parts.clone().map(|part| pick(part).count).sum::<u16>().to_be_bytes()
-    };
-    let counts = [count(|(must, _)| must), count(|(_, will)| will)].concat();
-    message.splice(6..10, counts);
-    parts.clone().for_each(|(must, _)| message.extend(&must.octets));
-    parts.for_each(|(_, will)| message.extend(&will.octets));
+    let must = parts.clone().map(|(must, _)| must);
+    let will = parts.filter_map(|(_, will)| will);
+    let count = |records: &mut dyn Iterator<Item = &Records>| records.map(|part| part.count).sum::<u16>();
+    let counts = [count(&mut must.clone()).to_be_bytes(), count(&mut will.clone()).to_be_bytes()];
+    message.splice(6..10, counts.concat());
+    must.chain(will).for_each(|part| message.extend(&part.octets));
     message
 }
 
@@ -204,6 +204,8 @@ pub struct Message {
     pub id: u16,
     /// Whether it is an answer at all.
     pub response: bool,
+    /// Whether it answers an update.
+    pub is_update: bool,
     /// Whether the server is the authority.
     pub authoritative: bool,
     /// The response code of the header.
@@ -232,6 +234,7 @@ impl Message {
         let mut message = Self {
             id,
             response: flags & 0x8000 != 0,
+            is_update: flags & 0x7800 == u16::from(OPCODE_UPDATE) << 8,
             authoritative: flags & 0x0400 != 0,
             rcode: Rcode(flags & 0x000f),
             answers: section(&mut from, answers)?,
@@ -247,7 +250,6 @@ impl Message {
                 message.signature = Some(signature(at, &record)?);
             }
         }
-        debug_assert!(HEADER <= packet.len());
         Ok(message)
     }
 
@@ -278,7 +280,7 @@ fn signature(at: usize, record: &Record) -> Result<Signature, DecodeError> {
     let high = from.read_u16()?.unverified(/* any is valid */);
     let low = from.read_u32()?.unverified(/* any is valid */);
     let fudge = from.read_u16()?.unverified(/* any is valid */);
-    let mut octets = |from: &mut BinDecoder<'_>| {
+    let octets = |from: &mut BinDecoder<'_>| {
         let length = from.read_u16()?.unverified(/* checked as it is read */);
         Ok::<_, DecodeError>(from.read_vec(usize::from(length))?.unverified(/* any is valid */))
     };
@@ -326,7 +328,7 @@ mod tests {
         must.put(&zone, "www.example.com", (A, NONE), 0, &[]);
         will.put(&zone, "example.com", (A, IN), 60, &[192, 0, 2, 1]);
         will.put(&zone, "a-www.notexample.com", (A, ANY), 0, &[]);
-        let packet = update(1, &zone, [(&must, &will)].into_iter());
+        let packet = update(1, &zone, [(&must, Some(&will))].into_iter());
         assert_eq!(packet[..12], [0, 1, 0x28, 0, 0, 1, 0, 1, 0, 2, 0, 0]);
         let read = hickory_proto::op::Message::from_vec(&packet).unwrap();
         assert_eq!(read.answers[0].name.to_ascii(), "www.example.com.");
@@ -341,7 +343,7 @@ mod tests {
         let mut records = Records::default();
         records.put(&zone, "*.WWW.example.com", (A, IN), 60, &[192, 0, 2, 1]);
         records.put(&zone, "a b.example.com", (TXT, IN), 60, b"\x01x");
-        let packet = update(1, &zone, [(&records, &Records::default())].into_iter());
+        let packet = update(1, &zone, [(&records, None)].into_iter());
         let read = Message::read(&packet).unwrap();
         let names: Vec<Option<&str>> = read.answers.iter().map(|record| record.name.as_deref()).collect();
         assert_eq!(names, [Some("*.www.example.com"), None]);

@@ -15,6 +15,7 @@ use crate::providers::local::Clock;
 use crate::providers::rfc2136::account::Server;
 use crate::providers::rfc2136::message::{A, AAAA, AXFR, IN, Message, Rcode, Record, SOA, TXT, question};
 use crate::providers::rfc2136::tsig::{Check, Distrust, Key};
+use crate::telemetry::metrics::provider::ProviderMetrics;
 
 /// How long and how much a server may take.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +121,18 @@ pub struct View<'a> {
     pub patience: Patience,
     /// Seconds since 1970.
     pub clock: &'a Clock,
+    /// Where requests are counted.
+    pub metrics: &'a ProviderMetrics,
+}
+
+impl View<'_> {
+    fn count<T>(&self, call: &'static str, began: Instant, answer: &Result<T, SessionError>) {
+        let result = match answer {
+            Ok(_) => "ok",
+            Err(error) => error.verdict().0.as_str(),
+        };
+        self.metrics.called("rfc2136", call, result, began.elapsed());
+    }
 }
 
 /// An open conversation.
@@ -133,6 +146,13 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Connects to the first server that takes a connection.
     pub async fn open(view: &'a View<'a>) -> Result<Self, SessionError> {
+        let began = Instant::now();
+        let opened = Self::connect(view).await;
+        view.count("connect", began, &opened);
+        opened
+    }
+
+    async fn connect(view: &'a View<'a>) -> Result<Self, SessionError> {
         let mut last = None;
         for server in view.servers {
             let connecting = TcpStream::connect((server.host.as_str(), server.port));
@@ -144,7 +164,7 @@ impl<'a> Session<'a> {
                 Ok(stream) => {
                     // A signed question is one write: it shall not wait for an acknowledgement.
                     stream.set_nodelay(true).ok();
-                    return Ok(Self { view, server: server.clone(), stream, next: hickory_proto::random() });
+                    return Ok(Self { view, server: server.clone(), stream, next: 0 });
                 }
                 Err(err) => last = Some((server.clone(), err)),
             }
@@ -161,16 +181,30 @@ impl<'a> Session<'a> {
         self.next
     }
 
-    /// Sends a message and returns its answer: signed, and without a complaint in its code.
-    pub async fn ask(&mut self, message: Vec<u8>) -> Result<Message, SessionError> {
+    /// Sends a message and returns its answer: signed, and without a complaint in its code. It is counted as a `call`.
+    pub async fn ask(&mut self, call: &'static str, message: Vec<u8>) -> Result<Message, SessionError> {
+        let began = Instant::now();
+        let answer = self.asked(message).await;
+        self.view.count(call, began, &answer);
+        answer
+    }
+
+    /// The whole zone, its records of the types that we manage only.
+    pub async fn transfer(&mut self, zone: &DnsName) -> Result<Vec<Record>, SessionError> {
+        let began = Instant::now();
+        let records = self.transferred(zone).await;
+        self.view.count("axfr", began, &records);
+        records
+    }
+
+    async fn asked(&mut self, message: Vec<u8>) -> Result<Message, SessionError> {
         let until = Instant::now() + self.view.patience.answer;
         let (id, mut check) = self.send(message, until).await?;
         let (packet, answer) = self.receive(id, until).await?;
         self.believe(&mut check, &packet, answer)
     }
 
-    /// The whole zone, its records of the types that we manage only.
-    pub async fn transfer(&mut self, zone: &DnsName) -> Result<Vec<Record>, SessionError> {
+    async fn transferred(&mut self, zone: &DnsName) -> Result<Vec<Record>, SessionError> {
         let patience = self.view.patience;
         let until = Instant::now() + patience.transfer;
         let asked = question(self.id(), zone.as_str(), AXFR);
@@ -257,7 +291,8 @@ impl<'a> Session<'a> {
         let now = (self.view.clock)();
         let rcode = answer.verdict();
         let trusted = check.take(packet, &answer, now);
-        if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
+        // To a question NXDOMAIN is an answer.
+        if rcode != Rcode::NOERROR && (rcode != Rcode::NXDOMAIN || answer.is_update) {
             let ahead = answer.signature.filter(|_| rcode == Rcode::BADTIME).map(|signature| {
                 let octets = signature.other.iter().fold(0, |time, octet| time << 8 | u64::from(*octet));
                 let theirs = if signature.other.len() == 6 { octets } else { signature.time };

@@ -14,19 +14,29 @@ use crate::providers::rfc2136::message::{A, AAAA, ANY, CNAME, IN, NONE, Records,
 /// Seconds that a mark may be kept: nobody asks for marks but those who transfer.
 const MARK_TTL: u32 = 300;
 
+/// What of a step is sent.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece {
+    /// The change itself, if what was found still stands.
+    Change,
+    /// Whether it is done.
+    Done,
+    /// Whether an alias stands in the way.
+    Alias,
+}
+
 /// A change, written.
 #[derive(Debug, Clone)]
 pub struct Step {
     /// Where it stands in the batch.
     pub index: usize,
-    /// What must be so: what was found is compared, so that nobody's change in between is overwritten.
-    pub must: Records,
-    /// What to do: marks come first and go last.
-    pub will: Records,
-    /// What is so once it is done.
-    pub done: Records,
-    /// What is so if an alias stands in the way, which some servers would pass over in silence (RFC 2136 section 3.4.2.2).
-    pub alias: Records,
+    /// What was found is compared, so that nobody's change in between is overwritten; an alias is excluded, because a
+    /// server passes over in silence what can't stand beside it (RFC 2136 section 3.4.2.2).
+    must: Records,
+    /// Marks come first and go last.
+    will: Records,
+    done: Records,
+    alias: Records,
 }
 
 impl Step {
@@ -48,6 +58,15 @@ impl Step {
         let mut alias = Records::default();
         writer.put(&mut alias, (CNAME, ANY), 0, &[]);
         Self { index, must, will: will(&writer, change, me, aside), done, alias }
+    }
+
+    /// What must be so, and what to do then.
+    pub fn piece(&self, piece: Piece) -> (&Records, Option<&Records>) {
+        match piece {
+            Piece::Change => (&self.must, Some(&self.will)),
+            Piece::Done => (&self.done, None),
+            Piece::Alias => (&self.alias, None),
+        }
     }
 
     /// Octets that it adds to an update.
