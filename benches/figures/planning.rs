@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cocoasyncer::api::vocab::Family;
 use cocoasyncer::domain::cluster::{Cluster, Vital};
-use cocoasyncer::domain::dns_plan::{Found, FoundZone, Owner, plan};
+use cocoasyncer::domain::dns_plan::{Found, FoundZone, plan};
 use cocoasyncer::domain::liveness::Pulse;
 use cocoasyncer::domain::records::{Service, wish};
 use k8s_openapi::jiff::Timestamp;
@@ -43,7 +43,7 @@ impl World {
             .collect::<anyhow::Result<_>>()?;
         let whole = Cluster::of(&nodes, &vitals(0), now);
         let wanted = wish(services.iter(), &whole).wanted;
-        let found = |set| Found { set, owner: Owner::Ours, id: None };
+        let found = Found::ours;
         let standing = wanted.into_iter().map(|(key, wanted)| (key, found(wanted.set))).collect();
         Ok(Self { services, without_one: Cluster::of(&nodes, &vitals(3), now), whole, standing })
     }

@@ -98,6 +98,11 @@ pub struct ManagedServiceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["line".into(), "type".into()]))]
     pub records: Vec<RecordStatus>,
+    /// Record sets whose creation has begun at a provider that can't create and mark at once: one that is found there
+    /// unmarked, with these values, is a half of ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["line".into(), "type".into()]))]
+    pub begun: Vec<BegunRecord>,
     /// Conditions `Valid`, `Ready` and `RecordsHeld`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -127,4 +132,17 @@ pub struct RecordStatus {
     pub taken_over: bool,
     /// Since when these values stand.
     pub since: Time,
+}
+
+/// A record set whose creation has begun.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BegunRecord {
+    /// The line it is to answer.
+    pub line: Line,
+    /// `A` or `AAAA`.
+    #[serde(rename = "type")]
+    pub family: Family,
+    /// The values to be put there.
+    pub values: Vec<String>,
 }

@@ -9,7 +9,6 @@ use prometheus::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::vocab::PlatformProvider;
 use crate::config::Settings;
 use crate::controllers::board::Board;
 use crate::controllers::local::LineTableSink;
@@ -20,6 +19,7 @@ use crate::controllers::shared::context::{Clock, Context};
 use crate::controllers::snapshot::Snapshot;
 use crate::controllers::stores::Stores;
 use crate::controllers::view::{self, Facts};
+use crate::controllers::accounts::{self, Directory};
 use crate::controllers::{local, service, snapshot, sync};
 use crate::dns::source::LineTables;
 use crate::domain::names::{DnsName, FieldError};
@@ -85,10 +85,7 @@ impl Loops {
         let local = LocalProvider::new(zones.clone(), seconds);
         let local = Arc::new(local.with_hostmaster(settings.authority.hostmaster.clone()));
         let provider = local.clone();
-        let provider_for = Arc::new(move |id: &ZoneId| match id.provider {
-            PlatformProvider::Local => Some(provider.clone() as Arc<dyn DnsProvider>),
-            PlatformProvider::Ali | PlatformProvider::RFC2136 => None,
-        });
+        let provider_for = Arc::new(move |_: &ZoneId| Some(provider.clone() as Arc<dyn DnsProvider>));
         let metrics = ReconcileMetrics::default();
         metrics.register(registry).context("register the loops' metrics")?;
         let stores = Stores::start(&client, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
@@ -132,6 +129,7 @@ impl Joined {
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
         let (known, fed) = (watch::Sender::default(), watch::Sender::new(()));
+        let directory = watch::Sender::<Arc<Directory>>::default();
         let seen = || snapshots.subscribe();
         let loops = Loops {
             views: views.subscribe(),
@@ -157,7 +155,10 @@ impl Joined {
         tasks.spawn_infallible("view", view::run(ctx.clone(), facts, board.clone(), viewing, views, stop()));
         tasks.spawn_infallible("pushes", sync::run(peers, ctx.metrics.clone(), loops.views.clone(), stop()));
         tasks.spawn_infallible("nodes' secrets", secrets::run(ctx.client.clone(), seen(), known, stop()));
-        tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, snapshots, stop()));
+        let placing = directory.subscribe();
+        let accounts = accounts::run(ctx.clone(), open_account(), owner, seen(), directory, stop());
+        tasks.spawn_infallible("accounts", accounts);
+        tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, placing, snapshots, stop()));
         loops
     }
 }

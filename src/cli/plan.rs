@@ -83,12 +83,9 @@ fn report(preview: &Preview, lang: Lang) -> Report {
         report.unchanged += plan.unchanged;
         report.steps.extend(plan.changes.iter().map(|change| step(&name, change, lang)));
         report.held.extend(plan.held.iter().map(|held| held_step(&name, held, lang)));
-        let service = plan.held.iter().find_map(|held| match held {
-            Held::MassChange { change } => {
-                Some(format!("{} -n {}", change.service.name, change.service.namespace))
-            }
-            Held::Foreign { .. } | Held::NobodyLives { .. } | Held::Orphan { .. } => None,
-        });
+        let service = plan.held.iter().find_map(Held::mass_change);
+        let service =
+            service.map(|change| format!("{} -n {}", change.service.name, change.service.namespace));
         let release = plan.digest.zip(service);
         report.release.extend(release.map(|(digest, service)| Release { zone: name, service, digest }));
     }
@@ -136,6 +133,10 @@ fn held_step(zone: &str, held: &Held, lang: Lang) -> Step {
             key,
             lang.pick("nobody living can answer: the last record stays", "没有存活节点可应答:保留最后的记录"),
         ),
+        Held::Paused { key, .. } => (key, lang.pick("paused at the provider", "已在服务商处暂停")),
+        Held::Locked { key, .. } => (key, lang.pick("locked at the provider", "已在服务商处锁定")),
+        Held::Awaited { key, .. } => (key, lang.pick("another node writes it", "由其他节点写入")),
+        Held::Contended { key, .. } => (key, lang.pick("its own node goes on writing it", "原节点仍在写入")),
         Held::Orphan { key } => {
             (key, lang.pick("our mark, but no service of ours", "有我方标记但不属于任何服务"))
         }

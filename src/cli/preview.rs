@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::api::vocab::{Family, Line};
 use crate::cli::world::World;
 use crate::domain::cluster::Cluster;
-use crate::domain::dns_plan::{DnsPlan, Found, FoundZone, Owner, plan};
+use crate::domain::dns_plan::{DnsPlan, Found, FoundZone, plan};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
 use crate::domain::records::{RecordKey, RecordSet, Service, Wish, ZoneId, id_of, wish};
 
@@ -78,7 +78,7 @@ fn found(services: &[Service]) -> (FoundZone, BTreeMap<RecordKey, String>) {
             let key = key(&service.name, line, family);
             let set = RecordSet { values: last.values.clone(), ttl: last.ttl };
             nodes.insert(key.clone(), last.node.clone());
-            zone.insert(key, Found { set, owner: Owner::Ours, id: None });
+            zone.insert(key, Found::ours(set));
         }
     }
     (zone, nodes)

@@ -78,6 +78,7 @@ mod tests {
             release: None,
             adopt: false,
             last: last.map(|last| (at, last)).into_iter().collect(),
+            begun: BTreeMap::new(),
         };
         let earlier = wish([&service], before);
         let mut later = wish([&service], now);

@@ -1,12 +1,14 @@
 //! Wish against what was found: the changes to make in one zone, and those that are held, as a value that a person can
 //! read. It never touches what is not ours, and holds a change of many records that no failover explains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::api::vocab::{Family, Line};
 use crate::domain::names::{DnsName, ObjectId};
-use crate::domain::records::{Cause, RecordKey, RecordSet, Wish};
+use crate::domain::records::{Cause, RecordKey, RecordSet, Values, Wanted, Wish};
 
 /// A zone of fewer owned records than this is never held: two of three is not a mass.
 pub const GUARD_FROM: usize = 10;
@@ -18,19 +20,89 @@ pub const GUARD_PERCENT: usize = 30;
 pub enum Owner {
     /// Ours, by its mark.
     Ours,
-    /// Somebody else's; the mark's text, or empty where there is none.
+    /// Nobody's, by its marks: made by hand, or one of ours that lost its mark.
+    Unmarked,
+    /// Somebody else's, in words for a person: `external-dns "prod"`.
     Foreign(String),
 }
 
-/// A record as the provider lists it.
+/// What the provider lets be done with a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It answers and can be changed.
+    #[default]
+    Live,
+    /// Somebody paused it: it doesn't answer, and it isn't for us to wake it.
+    Paused,
+    /// Somebody locked it against changes.
+    Locked,
+}
+
+/// One record as a provider keeps it that gives each an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The provider's id.
+    pub id: String,
+    /// What it says.
+    pub value: IpAddr,
+    /// Whether it carries our mark.
+    pub marked: bool,
+}
+
+/// A record set as the provider lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// What it says.
+    /// What our records say; where none is ours, what all say. Without a value: a mark whose record is missing.
     pub set: RecordSet,
     /// Whose it is.
     pub owner: Owner,
-    /// The provider's own id, where it has one.
-    pub id: Option<String>,
+    /// Values of records that are not ours beside ours.
+    pub beside: Values,
+    /// What may be done with it.
+    pub standing: Standing,
+    /// The records one by one, where the provider gives them ids.
+    pub rows: Arc<[Row]>,
+}
+
+impl Found {
+    /// A live set of this owner's, from a provider without ids.
+    pub fn of(set: RecordSet, owner: Owner) -> Self {
+        Self { set, owner, beside: Values::default(), standing: Standing::Live, rows: Arc::default() }
+    }
+
+    /// A live set of ours, from a provider without ids.
+    pub fn ours(set: RecordSet) -> Self {
+        Self::of(set, Owner::Ours)
+    }
+
+    /// Whether it carries our mark.
+    pub fn is_ours(&self) -> bool {
+        self.owner == Owner::Ours
+    }
+}
+
+/// What a provider can do in one zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Lines it can tell apart.
+    pub lines: BTreeSet<Line>,
+    /// Smallest TTL it takes, seconds.
+    pub ttl_floor: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { lines: Line::ALL.into(), ttl_floor: 1 }
+    }
+}
+
+/// A zone as the provider lists it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// What stands there.
+    pub found: FoundZone,
+    /// What can be done there.
+    pub limits: Limits,
 }
 
 /// All that a zone holds of types that we manage.
@@ -59,6 +131,34 @@ pub enum Held {
         /// Which.
         key: RecordKey,
         /// The service that wants the name.
+        service: ObjectId,
+    },
+    /// Somebody paused it at the provider.
+    Paused {
+        /// Which.
+        key: RecordKey,
+        /// The service.
+        service: ObjectId,
+    },
+    /// Somebody locked it at the provider.
+    Locked {
+        /// Which.
+        key: RecordKey,
+        /// The service.
+        service: ObjectId,
+    },
+    /// Another node writes it, and has not yet.
+    Awaited {
+        /// Which.
+        key: RecordKey,
+        /// The node.
+        node: String,
+    },
+    /// Its line's own node, lost as seen from here, goes on writing it: it lives, so we step back.
+    Contended {
+        /// Which.
+        key: RecordKey,
+        /// The service.
         service: ObjectId,
     },
     /// Nobody living can answer; the last record stays.
@@ -97,23 +197,16 @@ pub struct DnsPlan {
 pub fn plan(wish: &Wish, found: &FoundZone) -> DnsPlan {
     let mut plan = DnsPlan::default();
     for (key, wanted) in &wish.wanted {
-        let change = |from| Change {
-            key: key.clone(),
-            from,
-            to: Some(wanted.set.clone()),
-            service: ObjectId::clone(&wanted.service),
-            cause: wanted.cause,
-        };
+        put(&mut plan, wish, key, wanted, found.get(key));
+    }
+    for (key, wanted) in &wish.others {
         match found.get(key) {
-            None => plan.changes.push(change(None)),
-            Some(there) if there.owner != Owner::Ours && !wish.adopt.contains(&key.name) => {
-                plan.held.push(Held::Foreign { key: key.clone(), service: ObjectId::clone(&wanted.service) });
-            }
-            Some(there) if there.set == wanted.set && there.owner == Owner::Ours => plan.unchanged += 1,
-            Some(there) => plan.changes.push(change(Some(there.clone()))),
+            Some(there) if there.is_ours() && there.set == wanted.set => plan.unchanged += 1,
+            _ => plan.held.push(Held::Awaited { key: key.clone(), node: wanted.node.clone() }),
         }
     }
-    for (key, there) in found.iter().filter(|(key, _)| !wish.wanted.contains_key(*key)) {
+    let unwished = |key: &RecordKey| !wish.wanted.contains_key(key) && !wish.others.contains_key(key);
+    for (key, there) in found.iter().filter(|(key, _)| unwished(key)) {
         leave_or_delete(&mut plan, wish, key, there);
     }
     for (key, service) in wish.kept.iter().filter(|(key, _)| !found.contains_key(*key)) {
@@ -124,6 +217,47 @@ pub fn plan(wish: &Wish, found: &FoundZone) -> DnsPlan {
     plan
 }
 
+/// What becomes of one record that should stand.
+fn put(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, wanted: &Wanted, there: Option<&Found>) {
+    let at = || (key.clone(), ObjectId::clone(&wanted.service));
+    let held = |hold: fn((RecordKey, ObjectId)) -> Held| hold(at());
+    let Some(there) = there else {
+        return plan.changes.push(change(key, None, wanted));
+    };
+    let stranger = match &there.owner {
+        Owner::Ours => there.beside.iter().any(|value| !wanted.set.values.contains(value)),
+        Owner::Unmarked => !wanted.claims(&there.set.values),
+        Owner::Foreign(_) => true,
+    };
+    if stranger && !wish.adopt.contains(&key.name) {
+        plan.held.push(held(|(key, service)| Held::Foreign { key, service }));
+        // Beside somebody else's record ours are still ours.
+        if !there.is_ours() {
+            return;
+        }
+    }
+    let as_wished = there.is_ours() && there.set == wanted.set;
+    match there.standing {
+        Standing::Paused => plan.held.push(held(|(key, service)| Held::Paused { key, service })),
+        _ if as_wished => plan.unchanged += 1,
+        Standing::Locked => plan.held.push(held(|(key, service)| Held::Locked { key, service })),
+        Standing::Live if wish.contended.contains(key) => {
+            plan.held.push(held(|(key, service)| Held::Contended { key, service }));
+        }
+        Standing::Live => plan.changes.push(change(key, Some(there), wanted)),
+    }
+}
+
+fn change(key: &RecordKey, from: Option<&Found>, wanted: &Wanted) -> Change {
+    Change {
+        key: key.clone(),
+        from: from.cloned(),
+        to: Some(wanted.set.clone()),
+        service: ObjectId::clone(&wanted.service),
+        cause: wanted.cause,
+    }
+}
+
 /// Failover ahead of the rest, `default` lines first; by reference, for it is asked for at every comparison.
 fn rank(change: &Change) -> (bool, Line, &DnsName, Family) {
     (!change.cause.is_never_held(), change.key.line, &change.key.name, change.key.family)
@@ -131,13 +265,15 @@ fn rank(change: &Change) -> (bool, Line, &DnsName, Family) {
 
 fn leave_or_delete(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, there: &Found) {
     let Some(service) = wish.names.get(&key.name) else {
-        if there.owner == Owner::Ours {
+        if there.is_ours() {
             plan.held.push(Held::Orphan { key: key.clone() });
         }
         return;
     };
-    if there.owner != Owner::Ours {
+    if !there.is_ours() {
         plan.held.push(Held::Foreign { key: key.clone(), service: service.clone() });
+    } else if there.standing == Standing::Locked {
+        plan.held.push(Held::Locked { key: key.clone(), service: service.clone() });
     } else if wish.kept.contains_key(key) {
         plan.held.push(Held::NobodyLives { key: key.clone(), service: service.clone() });
     } else if wish.frozen.contains(&key.name) {
@@ -156,9 +292,15 @@ fn leave_or_delete(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, there: &Fou
 
 /// Holds what deletes or changes more than [`GUARD_PERCENT`] of the zone and is no failover, unless it was released.
 fn guard(plan: &mut DnsPlan, wish: &Wish, found: &FoundZone) {
-    let owned = found.values().filter(|there| there.owner == Owner::Ours).count();
+    let stands = |there: &Found| there.is_ours() && !there.set.values.is_empty();
+    let owned = found.values().filter(|there| stands(there)).count();
     let judged = |change: &Change| change.to.is_none() && wish.judged.contains(&change.key.name);
-    let counts = |change: &Change| change.from.is_some() && !change.cause.is_never_held() && !judged(change);
+    // Only what answers now can be lost: to mend a mark takes nothing from anybody.
+    let answers = |change: &Change| change.from.as_ref().is_some_and(|from| !from.set.values.is_empty());
+    let mends = |change: &Change| change.from.as_ref().map(|from| &from.set) == change.to.as_ref();
+    let counts = |change: &Change| {
+        answers(change) && !mends(change) && !change.cause.is_never_held() && !judged(change)
+    };
     let risky = plan.changes.iter().filter(|change| counts(change)).count();
     if owned < GUARD_FROM || risky * 100 <= owned * GUARD_PERCENT {
         return;
@@ -222,6 +364,11 @@ impl fmt::Display for Change {
         };
         match (&self.from, &self.to) {
             (None, Some(to)) => write!(f, "+ {} {to}: new", self.key),
+            (Some(from), Some(to)) if from.set == *to => write!(f, "~ {} {to}: marked as ours", self.key),
+            (Some(from), Some(to)) if from.set.values.is_empty() => write!(f, "+ {} {to}: new", self.key),
+            (Some(from), None) if from.set.values.is_empty() => {
+                write!(f, "- {}: a mark without its record", self.key)
+            }
             (Some(from), Some(to)) => write!(f, "~ {} {} -> {to}: {why}", self.key, from.set),
             (Some(from), None) => write!(f, "- {} {}: {why}", self.key, from.set),
             (None, None) => write!(f, "  {}", self.key),
@@ -233,6 +380,15 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Held::Foreign { key, .. } => write!(f, "! {key}: somebody else's record"),
+            Held::Paused { key, .. } => write!(f, "! {key}: paused at the provider, and not by us"),
+            Held::Locked { key, .. } => write!(f, "! {key}: locked at the provider"),
+            Held::Awaited { key, node } => write!(f, "! {key}: {node} writes it, and has not yet"),
+            Held::Contended { key, .. } => {
+                write!(
+                    f,
+                    "! {key}: its line's own node goes on writing it, so it lives, though not as seen from here"
+                )
+            }
             Held::NobodyLives { key, .. } => {
                 write!(f, "! {key}: nobody living can answer, the last record stays")
             }
@@ -243,19 +399,43 @@ impl fmt::Display for Held {
 }
 
 impl Held {
+    /// Every [`Held::reason`].
+    pub const REASONS: [&str; 8] =
+        ["foreign", "paused", "locked", "awaited", "contended", "nobody_lives", "mass_change", "orphan"];
+
+    /// Why, in a word for metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Held::Foreign { .. } => "foreign",
+            Held::Paused { .. } => "paused",
+            Held::Locked { .. } => "locked",
+            Held::Awaited { .. } => "awaited",
+            Held::Contended { .. } => "contended",
+            Held::NobodyLives { .. } => "nobody_lives",
+            Held::MassChange { .. } => "mass_change",
+            Held::Orphan { .. } => "orphan",
+        }
+    }
+
     /// The change, where it is held as one of too many.
     pub fn mass_change(&self) -> Option<&Change> {
         match self {
             Held::MassChange { change } => Some(change),
-            Held::Foreign { .. } | Held::NobodyLives { .. } | Held::Orphan { .. } => None,
+            _ => None,
         }
     }
 
     /// The name it is about.
     pub fn name(&self) -> &DnsName {
         match self {
-            Held::Foreign { key, .. } | Held::NobodyLives { key, .. } | Held::Orphan { key } => &key.name,
             Held::MassChange { change } => &change.key.name,
+            Held::Foreign { key, .. }
+            | Held::Paused { key, .. }
+            | Held::Locked { key, .. }
+            | Held::Awaited { key, .. }
+            | Held::Contended { key, .. }
+            | Held::NobodyLives { key, .. }
+            | Held::Orphan { key } => &key.name,
         }
     }
 }

@@ -55,6 +55,7 @@ fn service(index: usize) -> Service {
         release: None,
         adopt: false,
         last: BTreeMap::new(),
+        begun: BTreeMap::new(),
     }
 }
 
@@ -63,9 +64,7 @@ fn apply(found: &FoundZone, plan: &DnsPlan) -> FoundZone {
     let mut next = found.clone();
     for Change { key, to, .. } in &plan.changes {
         match to {
-            Some(set) => {
-                drop(next.insert(key.clone(), Found { set: set.clone(), owner: Owner::Ours, id: None }))
-            }
+            Some(set) => drop(next.insert(key.clone(), Found::ours(set.clone()))),
             None => drop(next.remove(key)),
         }
     }
@@ -205,7 +204,7 @@ fn a_foreign_record_is_reported_and_taken_only_when_asked() {
     let name = services[0].name.clone();
     let key = RecordKey { name, line: Line::CT, family: Family::V4 };
     let set = RecordSet { values: [address(200)].into(), ttl: 600 };
-    let foreign = Found { set, owner: Owner::Foreign("by hand".into()), id: None };
+    let foreign = Found::of(set, Owner::Foreign("by hand".into()));
     let found: FoundZone = [(key.clone(), foreign.clone())].into();
     let (standing, plan) = settle(&mut services, &three(), found);
     assert_eq!(standing[&key], foreign);
@@ -255,7 +254,7 @@ fn foreigners() -> impl Strategy<Value = FoundZone> {
             let name = zone().child(&format!("s{name}"), "").unwrap();
             let key = RecordKey { name, line: Line::ALL[line], family: Family::V4 };
             let set = RecordSet { values: [address(100 + line)].into(), ttl: 600 };
-            (key, Found { set, owner: Owner::Foreign(String::new()), id: None })
+            (key, Found::of(set, Owner::Unmarked))
         };
         all.into_iter().map(one).collect()
     })
@@ -296,7 +295,7 @@ proptest! {
             service.last.iter().map(|(&(line, family), last)| {
                 let key = RecordKey { name: service.name.clone(), line, family };
                 let set = RecordSet { values: last.values.clone(), ttl: last.ttl };
-                (key, Found { set, owner: Owner::Ours, id: None })
+                (key, Found::ours(set))
             })
         });
         let from_statuses = plan(&wish(&services, &after), &reported.collect());

@@ -13,6 +13,7 @@ pub mod lines;
 pub mod records;
 pub mod causes;
 pub mod dns_plan;
+pub mod marks;
 pub mod line_table;
 pub mod zone;
 pub mod view;

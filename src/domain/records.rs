@@ -11,6 +11,7 @@ use crate::api::service::ManagedService;
 use crate::api::vocab::{DeletionPolicy, Family, Line, PlatformProvider};
 use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION, RELEASED_BY_LEADER};
 use crate::domain::cluster::{Cluster, Member};
+use crate::domain::dns_plan::Limits;
 use crate::domain::lines::{Assignment, Holder, Why, assign};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
 
@@ -116,6 +117,8 @@ pub struct Service {
     pub adopt: bool,
     /// Its records as last reported.
     pub last: BTreeMap<(Line, Family), Last>,
+    /// Records whose creation has begun, with what was to be put there: one found unmarked is a half of ours.
+    pub begun: BTreeMap<(Line, Family), Values>,
 }
 
 impl Service {
@@ -152,6 +155,7 @@ impl Service {
             release: annotation(RELEASE_ANNOTATION),
             adopt: annotation(ADOPT_ANNOTATION).is_some_and(|value| value == "true"),
             last: last_of(object),
+            begun: begun_of(object),
             id,
         })
     }
@@ -175,6 +179,12 @@ fn last_of(object: &ManagedService) -> BTreeMap<(Line, Family), Last> {
         (!last.values.is_empty()).then_some(((record.line, record.family), last))
     });
     read.collect()
+}
+
+fn begun_of(object: &ManagedService) -> BTreeMap<(Line, Family), Values> {
+    let all = object.status.iter().flat_map(|status| &status.begun);
+    let values = |values: &[String]| values.iter().filter_map(|value| value.parse().ok()).collect();
+    all.map(|begun| ((begun.line, begun.family), values(&begun.values))).collect()
 }
 
 /// Why a record is to change; decides what the guard on mass changes lets through.
@@ -216,11 +226,19 @@ pub struct Wanted {
     pub service: Arc<ObjectId>,
     /// Why it would change if what stands there differs from it.
     pub cause: Cause,
+    /// What we last put there, or began to: a record of just these values is ours even without its mark.
+    pub put: [Option<Values>; 2],
 }
 
 impl Wanted {
+    /// Whether unmarked records of these values are ours all the same, for it was us who put them there.
+    pub fn claims(&self, values: &Values) -> bool {
+        let known = |value: &IpAddr| self.put.iter().flatten().any(|put| put.contains(value));
+        values.iter().all(known)
+    }
+
     fn is_same_target(&self, other: &Wanted) -> bool {
-        let Wanted { set, node, why, service, cause: _ } = self;
+        let Wanted { set, node, why, service, cause: _, put: _ } = self;
         (set, node, why, service) == (&other.set, &other.node, &other.why, &other.service)
     }
 }
@@ -230,6 +248,14 @@ impl Wanted {
 pub struct Wish {
     /// Records that should stand.
     pub wanted: BTreeMap<RecordKey, Wanted>,
+    /// Records that should stand and that other nodes write, each its own: where all nodes write into one place.
+    pub others: BTreeMap<RecordKey, Wanted>,
+    /// Records of lost nodes' lines that those nodes go on writing.
+    pub contended: BTreeSet<RecordKey>,
+    /// Lines of these records that the provider can't tell apart: whoever asks from there gets the default's answer.
+    pub untold: BTreeSet<Line>,
+    /// The provider's smallest TTL, where it is above what some service wishes for.
+    pub ttl_floor: Option<u32>,
     /// Records of services that are being deleted, as they would be if they stayed: while their deletion is held they
     /// still follow a failover.
     pub farewell: BTreeMap<RecordKey, Wanted>,
@@ -254,7 +280,20 @@ pub struct Wish {
 impl Wish {
     /// Whether both wish for the same, for whatever cause: then nothing has to be listed or planned anew.
     pub fn same_targets(&self, other: &Wish) -> bool {
-        let Wish { wanted, farewell, kept, frozen, names, refused, adopt, deleting, judged, released } = self;
+        let Wish {
+            wanted,
+            others,
+            farewell,
+            kept,
+            frozen,
+            names,
+            refused,
+            adopt,
+            deleting,
+            judged,
+            released,
+            ..
+        } = self;
         let same = |mine: &BTreeMap<RecordKey, Wanted>, theirs: &BTreeMap<RecordKey, Wanted>| {
             mine.len() == theirs.len()
                 && mine
@@ -270,8 +309,35 @@ impl Wish {
             && deleting == &other.deleting
             && judged == &other.judged
             && released == &other.released
+            && self.contended == other.contended
+            && (self.untold == other.untold && self.ttl_floor == other.ttl_floor)
             && same(wanted, &other.wanted)
+            && same(others, &other.others)
             && same(farewell, &other.farewell)
+    }
+}
+
+impl Wish {
+    /// Fits it to what the provider can do in this zone: lines that it can't tell apart are left out, and a TTL under
+    /// its floor becomes the floor.
+    pub fn fit(&mut self, limits: &Limits) {
+        self.untold =
+            self.wanted.keys().map(|key| key.line).filter(|line| !limits.lines.contains(line)).collect();
+        for records in [&mut self.wanted, &mut self.farewell] {
+            records.retain(|key, _| limits.lines.contains(&key.line));
+            for wanted in records.values_mut().filter(|wanted| wanted.set.ttl < limits.ttl_floor) {
+                wanted.set.ttl = limits.ttl_floor;
+                self.ttl_floor = Some(limits.ttl_floor);
+            }
+        }
+        self.kept.retain(|key, _| limits.lines.contains(&key.line));
+    }
+
+    /// Leaves to other nodes what they write themselves: each the lines that it answers for. What is to be deleted is
+    /// not left, since to delete twice does no harm.
+    pub fn leave_to_others(&mut self, me: &str) {
+        let all = std::mem::take(&mut self.wanted);
+        (self.wanted, self.others) = all.into_iter().partition(|(_, wanted)| wanted.node == me);
     }
 }
 
@@ -386,7 +452,8 @@ fn wanted(
         Some(last) if last.ttl != set.ttl => Cause::Edit,
         Some(_) => Cause::Drift,
     };
-    Wanted { set, node: holder.node.clone(), why: holder.why, service: id.clone(), cause }
+    let put = [service.last.get(&at).map(|last| last.values.clone()), service.begun.get(&at).cloned()];
+    Wanted { set, node: holder.node.clone(), why: holder.why, service: id.clone(), cause, put }
 }
 
 pub(super) fn moved(last: &Last, holder: &Holder, cluster: &Cluster, at: (Line, Family)) -> Cause {

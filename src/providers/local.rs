@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
-use crate::api::vocab::Line;
-use crate::domain::dns_plan::{Change, Found, FoundZone, Owner};
+use crate::domain::dns_plan::{Change, Found, FoundZone, Limits, Listing};
 use crate::domain::names::{DnsName, FieldError};
 use crate::domain::records::{RecordKey, RecordSet};
 use crate::domain::retry::Class;
 use crate::domain::zone::Zones;
 use crate::domain::zone::content::{NameServer, Timers, Zone, next_serial};
-use crate::providers::{DnsProvider, Limits, ProviderError};
+use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest};
 
 /// Seconds since 1970, for serials.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -158,8 +157,13 @@ impl LocalProvider {
 
 #[async_trait]
 impl DnsProvider for LocalProvider {
-    fn limits(&self) -> Limits {
-        Limits { lines: Line::ALL.into(), ttl_floor: 1, shared: false }
+    fn ways(&self) -> Ways {
+        // All at once: a batch is published once.
+        Ways { shared: false, marks_after: false, batch: usize::MAX }
+    }
+
+    async fn zone_of(&self, name: &DnsName) -> Result<Option<DnsName>, ProviderError> {
+        Ok(longest(self.zones.load_full().iter().map(|zone| zone.name()), name))
     }
 
     fn resume(&self, zone: &DnsName, last: FoundZone) {
@@ -168,22 +172,22 @@ impl DnsProvider for LocalProvider {
         }
     }
 
-    async fn list(&self, zone: &DnsName) -> Result<FoundZone, ProviderError> {
+    async fn list(&self, zone: &DnsName) -> Result<Listing, ProviderError> {
         let zones = self.zones.load_full();
         let records = zones.get(zone).into_iter().flat_map(|zone| zone.records());
-        let found = |set: &RecordSet| Found { set: set.clone(), owner: Owner::Ours, id: None };
-        Ok(records.map(|(key, set)| (key, found(set))).collect())
+        let found = records.map(|(key, set)| (key, Found::ours(set.clone()))).collect();
+        Ok(Listing { found, limits: Limits::default() })
     }
 
-    async fn apply(&self, zone: &DnsName, changes: &[Change]) -> Vec<Result<(), ProviderError>> {
+    async fn apply(&self, zone: &DnsName, changes: &[Change]) -> Vec<Result<Option<Found>, ProviderError>> {
         let fits = |change: &&Change| change.key.name.is_within(zone);
         let wanted = changes.iter().filter(fits).map(|change| (&change.key, change.to.as_ref()));
         let done = self.edit(zone, |_| wanted.collect());
-        let refused = |what: String| Err(ProviderError { what, class: Class::User, source: None });
+        let refused = |what: String| Err(ProviderError::new(Kind::Other, Class::User, what));
         let outcome = |change: &Change| match &done {
             _ if !fits(&change) => refused(format!("{} lies outside {zone}", change.key.name)),
             Err(err) => refused(err.to_string()),
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(change.to.clone().map(Found::ours)),
         };
         changes.iter().map(outcome).collect()
     }
@@ -194,7 +198,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::api::vocab::Family;
+    use crate::api::vocab::{Family, Line};
     use crate::domain::names::ObjectId;
     use crate::domain::records::Cause;
 
@@ -244,7 +248,7 @@ mod tests {
         let done = world.provider.apply(&zone, &batch).await;
         assert_eq!(done.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
         assert!(done[1].as_ref().unwrap_err().to_string().contains("outside example.com"));
-        assert_eq!(world.provider.list(&zone).await.unwrap().len(), 2);
+        assert_eq!(world.provider.list(&zone).await.unwrap().found.len(), 2);
         let (serial, published) = (world.serial(), world.zones.load_full());
         world.provider.apply(&zone, &batch).await;
         assert!(Arc::ptr_eq(&published, &world.zones.load_full()));
@@ -253,7 +257,7 @@ mod tests {
         world.now.store(5_000, Ordering::SeqCst);
         world.provider.apply(&zone, &[change("b.example.com", None)]).await;
         assert_eq!(world.serial(), 5_000);
-        assert!(world.provider.list(&zone).await.unwrap().is_empty());
+        assert!(world.provider.list(&zone).await.unwrap().found.is_empty());
     }
 
     #[tokio::test]
@@ -262,11 +266,11 @@ mod tests {
         let zone = name("example.com");
         let both = [change("a.example.com", Some("192.0.2.1")), change("b.example.com", Some("192.0.2.1"))];
         before.provider.apply(&zone, &both).await;
-        let stood = before.provider.list(&zone).await.unwrap();
+        let stood = before.provider.list(&zone).await.unwrap().found;
         after.now.store(2_000, Ordering::SeqCst);
         after.provider.apply(&zone, &[change("a.example.com", Some("192.0.2.9"))]).await;
         after.provider.seed(&zone, &stood).unwrap();
-        let found = after.provider.list(&zone).await.unwrap();
+        let found = after.provider.list(&zone).await.unwrap().found;
         let values: Vec<String> = found.values().map(|found| found.set.to_string()).collect();
         assert_eq!(values, ["192.0.2.9 (ttl 60)", "192.0.2.1 (ttl 60)"]);
         assert!(before.serial() < after.serial());

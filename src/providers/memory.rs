@@ -5,11 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::api::vocab::Line;
-use crate::domain::dns_plan::{Change, Found, FoundZone, Owner};
+use crate::domain::dns_plan::{Change, Found, FoundZone, Limits, Listing};
 use crate::domain::names::DnsName;
 use crate::domain::retry::Class;
-use crate::providers::{DnsProvider, Limits, ProviderError};
+use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest};
 
 /// Zones in memory.
 #[derive(Default)]
@@ -58,39 +57,40 @@ impl MemoryProvider {
 
 #[async_trait]
 impl DnsProvider for MemoryProvider {
-    fn limits(&self) -> Limits {
-        Limits { lines: Line::ALL.into(), ttl_floor: 1, shared: false }
+    fn ways(&self) -> Ways {
+        Ways { shared: false, marks_after: false, batch: usize::MAX }
     }
 
-    async fn list(&self, zone: &DnsName) -> Result<FoundZone, ProviderError> {
+    async fn zone_of(&self, name: &DnsName) -> Result<Option<DnsName>, ProviderError> {
+        Ok(self.with(|state| longest(state.zones.keys(), name)))
+    }
+
+    async fn list(&self, zone: &DnsName) -> Result<Listing, ProviderError> {
         Ok(self.with(|state| {
             state.lists += 1;
-            state.zones.get(zone).cloned().unwrap_or_default()
+            let found = state.zones.get(zone).cloned().unwrap_or_default();
+            Listing { found, limits: Limits::default() }
         }))
     }
 
-    async fn apply(&self, zone: &DnsName, changes: &[Change]) -> Vec<Result<(), ProviderError>> {
+    async fn apply(&self, zone: &DnsName, changes: &[Change]) -> Vec<Result<Option<Found>, ProviderError>> {
         self.with(|state| changes.iter().map(|change| state.write(zone, change)).collect())
     }
 }
 
 impl State {
-    fn write(&mut self, zone: &DnsName, change: &Change) -> Result<(), ProviderError> {
+    fn write(&mut self, zone: &DnsName, change: &Change) -> Result<Option<Found>, ProviderError> {
         if self.failing.contains(&change.key.name) {
             let what = format!("told to fail for {}", change.key.name);
-            return Err(ProviderError { what, class: Class::Transient, source: None });
+            return Err(ProviderError::new(Kind::Other, Class::Transient, what));
         }
         self.writes += 1;
         let records = self.zones.entry(zone.clone()).or_default();
-        match &change.to {
-            Some(set) => {
-                let id = change.from.as_ref().and_then(|from| from.id.clone());
-                records.insert(change.key.clone(), Found { set: set.clone(), owner: Owner::Ours, id });
-            }
-            None => {
-                records.remove(&change.key);
-            }
+        let found = change.to.clone().map(Found::ours);
+        match &found {
+            Some(found) => drop(records.insert(change.key.clone(), found.clone())),
+            None => drop(records.remove(&change.key)),
         }
-        Ok(())
+        Ok(found)
     }
 }

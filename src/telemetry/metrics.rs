@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod http;
+pub mod provider;
 pub mod reconcile;
 
 use prometheus::core::Collector;

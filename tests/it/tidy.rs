@@ -173,6 +173,7 @@ const MAY_EXPOSE: &[&str] = &[
     "wire/",
     "peers.rs",
     "peers/answers.rs",
+    "providers/rfc2136/account.rs", // makes keys of them
     "controllers/generation.rs",
     "controllers/node/own.rs",
     "http/push.rs",

@@ -1,5 +1,6 @@
 //! Figures of the loops: what they did, what they hold back, how long it took.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry};
@@ -111,18 +112,11 @@ impl ReconcileMetrics {
 
     /// All that is held back in a zone now.
     pub fn holds<'a>(&self, zone: &str, held: impl IntoIterator<Item = &'a Held>) {
-        const REASONS: [&str; 4] = ["foreign", "nobody_lives", "mass_change", "orphan"];
-        let mut counts = [0_i64; REASONS.len()];
+        let mut counts: BTreeMap<&str, i64> = Held::REASONS.into_iter().map(|reason| (reason, 0)).collect();
         for one in held {
-            let index = match one {
-                Held::Foreign { .. } => 0,
-                Held::NobodyLives { .. } => 1,
-                Held::MassChange { .. } => 2,
-                Held::Orphan { .. } => 3,
-            };
-            counts[index] += 1;
+            *counts.entry(one.reason()).or_default() += 1;
         }
-        for (reason, count) in REASONS.into_iter().zip(counts) {
+        for (reason, count) in counts {
             self.held.with_label_values(&[zone, reason]).set(count);
         }
     }
@@ -134,7 +128,7 @@ impl ReconcileMetrics {
 
     /// A zone is served no more: its figures go.
     pub fn forget(&self, zone: &str) {
-        for reason in ["foreign", "nobody_lives", "mass_change", "orphan"] {
+        for reason in Held::REASONS {
             let _ = self.held.remove_label_values(&[zone, reason]);
         }
         for line in Line::ALL {
