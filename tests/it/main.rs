@@ -8,6 +8,7 @@ mod ali_fake;
 mod tidy;
 mod fresh;
 mod scenarios;
+mod shared_zone;
 mod manifests;
 mod conformance;
 mod process;
