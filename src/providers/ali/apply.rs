@@ -11,15 +11,17 @@ use crate::domain::marks::remark;
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet};
 use crate::domain::retry::Class;
+use crate::providers::ali::AliProvider;
 use crate::providers::ali::caller::{Paged, Under};
 use crate::providers::ali::client::text;
 use crate::providers::ali::errors::{DUPLICATE, GONE, unreadable};
 use crate::providers::ali::rows::{self, Record};
 use crate::providers::ali::write::{Adopt, Step, outcome, steps, taken};
-use crate::providers::ali::{AliProvider, RECORDS_A_PAGE};
 use crate::providers::limiter::Urgency;
 use crate::providers::{Kind, ProviderError};
 
+/// Most records of one name that the vendor puts on a page.
+const ROWS_A_PAGE: usize = 100;
 /// How often a change starts again from what is there.
 const ROUNDS: usize = 4;
 /// How often a write that changes nothing the second time is made.
@@ -173,13 +175,13 @@ impl AliProvider {
         name: &DnsName,
         more: &[(&str, &str)],
     ) -> Result<Vec<Record>, ProviderError> {
-        let full = if name == at.zone { format!("@.{}", at.domain) } else { name.to_string() };
+        let full = format!("{}.{}", name.relative_to(at.zone).unwrap_or("@"), at.domain);
         let mut params = vec![("DomainName", at.domain), ("SubDomain", &full)];
         params.extend(more);
         let paged = Paged {
             call: "DescribeSubDomainRecords",
             params: &params,
-            size: RECORDS_A_PAGE,
+            size: ROWS_A_PAGE,
             at: ("DomainRecords", "Record"),
         };
         let (_, mut records) = self.caller.pages(&paged, at.under, Record::read).await?;
