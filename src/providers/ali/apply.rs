@@ -62,12 +62,14 @@ impl AliProvider {
             return Err(ProviderError::new(Kind::Other, Class::User, what));
         };
         let urgency = if cause.is_never_held() { Urgency::Failover } else { Urgency::Rest };
-        let (domain, adopt, to) = (self.spelling(zone).await, Adopt::of(from.as_ref()), to.as_ref());
+        let (domain, adopt, to) = (self.spelling(zone), Adopt::of(from.as_ref()), to.as_ref());
         let at = At { zone, domain: &domain, rr, key, to, adopt, under: self.under(urgency) };
         let mut there = from.clone();
         // Whether a record that stands there may be ours, added by a call whose answer got lost.
         let mut lost = false;
-        for round in 1.. {
+        let mut round = 0;
+        loop {
+            round += 1;
             let moved = match self.run(&at, there.as_ref(), &mut lost).await {
                 Ok(rows) => return Ok(outcome(there.as_ref(), rows, to)),
                 Err(Stop::Moved(error)) if round < ROUNDS && Instant::now() < at.under.until => error,
@@ -79,7 +81,6 @@ impl AliProvider {
                 return Err(moved);
             }
         }
-        unreachable!("the last round returns")
     }
 
     /// Takes the steps from `there` to what is wished for; tells the rows afterwards.
@@ -147,18 +148,18 @@ impl AliProvider {
         under: Under,
         done: &[&str],
     ) -> Result<(), Stop> {
-        let mut lost = false;
-        for this in 1.. {
+        let (mut lost, mut tries) = (false, 0);
+        loop {
+            tries += 1;
             let Err(fault) = self.caller.call(call, params, under).await else { return Ok(()) };
             match () {
                 () if done.iter().any(|code| fault.is(code)) || lost && fault.is(DUPLICATE) => return Ok(()),
                 () if fault.is(DUPLICATE) || fault.is(GONE) => return Err(Stop::Moved(fault.error)),
-                () if fault.may_be_done && this < TRIES && Instant::now() < under.until => lost = true,
+                () if fault.may_be_done && tries < TRIES && Instant::now() < under.until => lost = true,
                 () => return Err(Stop::Failed(fault.error)),
             }
             sleep(PAUSE).await;
         }
-        Ok(())
     }
 
     /// What stands there now.
