@@ -5,6 +5,7 @@ pub mod ali;
 pub mod limiter;
 pub mod local;
 pub mod memory;
+pub mod rfc2136;
 
 use async_trait::async_trait;
 

@@ -175,6 +175,7 @@ const MAY_EXPOSE: &[&str] = &[
     "providers/ali/",
     "peers.rs",
     "peers/answers.rs",
+    "providers/rfc2136/account.rs", // makes keys of them
     "controllers/generation.rs",
     "controllers/node/own.rs",
     "http/push.rs",

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use k8s_openapi::ByteString;
 use reqwest::Url;
 
 use crate::domain::names::FieldError;
@@ -27,7 +26,7 @@ pub struct Account {
 impl Account {
     /// Reads the data of a Secret: `accessKey`, `accessSecret`, and where they are wanted `endpoint` (a host or a URL),
     /// `signature` (`ACS3-HMAC-SHA256` or `HMAC-SHA1`) and `securityToken`. Other keys are passed over.
-    pub fn parse(data: &BTreeMap<String, ByteString>) -> Result<Self, FieldError> {
+    pub fn parse(data: &BTreeMap<String, Secret>) -> Result<Self, FieldError> {
         let id = word(data, "accessKey")?.ok_or_else(|| missing("accessKey"))?;
         let secret = word(data, "accessSecret")?.ok_or_else(|| missing("accessSecret"))?;
         let signature = match word(data, "signature")?.as_ref().map(Secret::expose) {
@@ -47,13 +46,13 @@ impl Account {
 }
 
 /// A value without the line feed that `echo` leaves; none where there is nothing else.
-fn word(data: &BTreeMap<String, ByteString>, key: &str) -> Result<Option<Secret>, FieldError> {
-    let text = data.get(key).map(|bytes| bytes.0.trim_ascii()).unwrap_or_default();
+fn word(data: &BTreeMap<String, Secret>, key: &str) -> Result<Option<Secret>, FieldError> {
+    let text = data.get(key).map(|secret| secret.expose().trim_ascii()).unwrap_or_default();
     // What is more than this can't stand in a header, and no key of the vendor's has it.
-    if !text.iter().all(u8::is_ascii_graphic) {
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(FieldError::new(format!("data.{key}"), "may hold printable ASCII without blanks only"));
     }
-    Ok(std::str::from_utf8(text).ok().filter(|text| !text.is_empty()).map(Secret::new))
+    Ok((!text.is_empty()).then(|| Secret::new(text)))
 }
 
 fn missing(key: &str) -> FieldError {
@@ -91,9 +90,9 @@ mod tests {
     use super::*;
 
     fn parse(more: &[(&str, &str)]) -> Result<Account, FieldError> {
-        let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
         let own = [("accessKey", "canary-id\n"), ("accessSecret", " canary-secret")];
-        let data = own.iter().chain(more).map(|(key, text)| ((*key).to_owned(), bytes(text))).collect();
+        let data =
+            own.iter().chain(more).map(|(key, text)| ((*key).to_owned(), Secret::new(*text))).collect();
         Account::parse(&data)
     }
 
