@@ -55,3 +55,26 @@ impl Limits {
         self.own.get(action).copied().unwrap_or(Some(published.unwrap_or(unpublished)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_slides_and_accounts_and_actions_count_alone() {
+        let mut limits = Limits::default();
+        let taken = |limits: &mut Limits, account: &str, action: &str| {
+            (0..1000).filter(|_| limits.admit(account, action)).count()
+        };
+        for (action, limit) in PUBLISHED {
+            assert_eq!(taken(&mut limits, "a", action), limit as usize, "{action}");
+        }
+        assert_eq!(taken(&mut limits, "a", "DescribeDomains"), 20);
+        assert_eq!(taken(&mut limits, "a", "UpdateDomainRecordRemark"), 60);
+        assert_eq!(taken(&mut limits, "b", "AddDomainRecord"), 60);
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert_eq!(taken(&mut limits, "a", "AddDomainRecord"), 0);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(taken(&mut limits, "a", "AddDomainRecord"), 60);
+    }
+}

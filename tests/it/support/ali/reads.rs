@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::errors::Refusal;
 use super::world::World;
-use super::zones::{LINES, Record, Zone, ascii};
+use super::zones::{LINES, Record, Zone, ascii, is_same};
 
 /// A call's parameters, and whose they are.
 pub struct Ask<'a> {
@@ -160,7 +160,7 @@ pub fn sub_domain_records(world: &mut World, ask: &Ask) -> Result<Value, Refusal
     let is =
         |wanted: Option<&str>, field: &str| wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(field));
     let fits = |record: &&Record| {
-        ascii(&record.rr) == rr && is(ask.get("Type"), &record.kind) && is(ask.get("Line"), &record.line)
+        is_same(&record.rr, &rr) && is(ask.get("Type"), &record.kind) && is(ask.get("Line"), &record.line)
     };
     let old = zone.old_list();
     let found = old.as_ref().unwrap_or(&zone.records).values().rev().filter(fits).collect();

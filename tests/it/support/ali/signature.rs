@@ -265,6 +265,24 @@ mod tests {
         assert_eq!(params, [("DomainName".to_owned(), "example.com".to_owned())]);
     }
 
+    #[test]
+    fn a_form_is_signed_as_a_query_is() {
+        let (query, form) =
+            ("Action=A&Version=2015-01-09&AccessKeyId=k&SignatureVersion=1.0&SignatureNonce=n", "RR=%40");
+        let signed = |form: &str, signature: &str| {
+            let rest = format!("&Timestamp=2016-03-24T16%3A41%3A54Z&Signature={}", percent(signature));
+            let kind = ("content-type".into(), "application/x-www-form-urlencoded".into());
+            let (query, body) = (query.to_owned() + &rest, form.as_bytes().to_vec());
+            Arrived { method: "POST".into(), path: "/".into(), query, headers: vec![kind], body }
+        };
+        let good = Claim::read(&signed(form, "")).unwrap().expected("s");
+        let claim = Claim::read(&signed(form, &good)).unwrap();
+        assert_eq!(claim.params["RR"], "@");
+        assert!(claim.to_sign.starts_with("POST&%2F&AccessKeyId%3Dk%26Action%3DA%26RR%3D%2540%26"));
+        assert!(claim.verify("s").is_ok());
+        assert!(Claim::read(&signed("RR=a", &good)).unwrap().verify("s").is_err());
+    }
+
     /// The vendor's own example of ACS3-HMAC-SHA256.
     #[test]
     fn the_vendors_acs3_example_has_the_vendors_signature() {

@@ -178,15 +178,17 @@ fn allowed(zone: &Zone, record: &Record) -> Result<(), Refusal> {
     if record.ttl < zone.edition.min_ttl() || 86_400 < record.ttl {
         return Err(Refusal::new("QuotaExceeded.TTL"));
     }
-    let others = || zone.records.values().filter(|other| other.id != record.id);
-    if others().any(|other| other.is_beside(record) && other.value == record.value) {
+    let others = zone.records.values().filter(|other| other.id != record.id && other.is_at(record));
+    let others: Vec<&Record> = others.collect();
+    let beside = others.iter().filter(|other| other.kind == record.kind).count();
+    if others.iter().any(|other| other.kind == record.kind && other.value == record.value) {
         return Err(Refusal::new("DomainRecordDuplicate"));
     }
     let is_alias = |record: &Record| record.kind == "CNAME";
-    if others().any(|other| other.is_at(record) && is_alias(other) != is_alias(record)) {
+    if others.iter().any(|other| is_alias(other) != is_alias(record)) {
         return Err(Refusal::new("DomainRecordConflict"));
     }
-    if zone.edition.same_set() <= others().filter(|other| other.is_beside(record)).count() {
+    if zone.edition.same_set() <= beside {
         let is_address = matches!(record.kind.as_str(), "A" | "AAAA");
         return Err(Refusal::new(if is_address { "QuotaExceeded.ARecord" } else { "QuotaExceeded.Record" }));
     }

@@ -120,7 +120,7 @@ impl Record {
 
     /// Whether the two have the name and the line in common.
     pub fn is_at(&self, other: &Self) -> bool {
-        self.line == other.line && ascii(&self.rr) == ascii(&other.rr)
+        self.line == other.line && is_same(&self.rr, &other.rr)
     }
 
     /// `www A default 192.0.2.1 600`, and what is out of the ordinary.
@@ -140,6 +140,14 @@ impl Record {
 /// The name on the wire; the fake takes both spellings of a unicode name.
 pub fn ascii(name: &str) -> String {
     idna::domain_to_ascii(name).unwrap_or_else(|_| name.to_ascii_lowercase())
+}
+
+/// Whether the two are one name on the wire. Most are plain, and there are many: a conversion each would be slow.
+pub fn is_same(one: &str, other: &str) -> bool {
+    match one.is_ascii() && other.is_ascii() {
+        true => one.eq_ignore_ascii_case(other),
+        false => ascii(one) == ascii(other),
+    }
 }
 
 /// A hosted domain.
