@@ -81,7 +81,7 @@ impl Caller {
             self.metrics.waited(PROVIDER, self.limiter.acquire(call, under.urgency).await);
             let began = Instant::now();
             let done = self.client.call(call, params).await;
-            let result = done.as_ref().map_or_else(|fault| word(fault.error.kind), |_| "ok");
+            let result = done.as_ref().map_or_else(|fault| fault.error.kind.as_str(), |_| "ok");
             self.metrics.called(PROVIDER, call, result, began.elapsed());
             let fault = match done {
                 Ok(answer) => {
@@ -154,23 +154,5 @@ impl Caller {
             }
         }
         Ok((total.filter(|_| steady), all))
-    }
-}
-
-/// A failure's kind as the metrics' label.
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Credentials => "credentials",
-        Kind::Rights => "rights",
-        Kind::Suspended => "suspended",
-        Kind::ZoneUnknown => "zone_unknown",
-        Kind::LineNotAllowed => "line_not_allowed",
-        Kind::TtlNotAllowed => "ttl_not_allowed",
-        Kind::Conflict => "conflict",
-        Kind::Throttled => "throttled",
-        Kind::Unreachable => "unreachable",
-        Kind::Unreadable => "unreadable",
-        Kind::Locked => "locked",
-        Kind::Other => "other",
     }
 }
