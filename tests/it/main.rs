@@ -5,6 +5,7 @@
 
 mod support;
 mod ali_fake;
+mod ali;
 mod tidy;
 mod fresh;
 mod scenarios;
