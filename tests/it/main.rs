@@ -10,3 +10,4 @@ mod scenarios;
 mod manifests;
 mod conformance;
 mod process;
+mod rfc2136;

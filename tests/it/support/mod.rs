@@ -3,6 +3,7 @@
 pub mod objects;
 pub mod process;
 pub mod ran;
+pub mod servers;
 
 use std::future::Future;
 use std::sync::Arc;
