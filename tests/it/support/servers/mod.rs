@@ -7,10 +7,11 @@ pub mod pdns;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::SystemTime;
 
 use cocoasyncer::api::vocab::Line;
@@ -21,7 +22,7 @@ use cocoasyncer::providers::rfc2136::Rfc2136Provider;
 use cocoasyncer::providers::rfc2136::account::Account;
 use tempfile::TempDir;
 
-use crate::support::process::{own_ip, wait};
+use crate::support::process::wait;
 
 /// The zone that every server has.
 pub const ZONE: &str = "example.com";
@@ -78,9 +79,7 @@ impl NameServer {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("example.com.zone"), FOREIGN).unwrap();
         fs::write(home.path().join("sub.example.com.zone"), FOREIGN_BELOW).unwrap();
-        // The address is this test's own: a port that is free on it stays free.
-        let at = TcpListener::bind((own_ip(), 0)).unwrap().local_addr().unwrap();
-        (home, at)
+        (home, free())
     }
 
     async fn start(mut command: Command, home: TempDir, at: SocketAddr, ready: &'static str) -> Self {
@@ -137,6 +136,16 @@ impl Drop for NameServer {
             eprintln!("log of the name server:\n{}", read(&self.home.path().join("log")));
         }
     }
+}
+
+/// A port of 127.0.0.1, where all of them listen (BIND only on addresses that an interface names). It lies below those
+/// that the system gives to whoever asks, so that nobody is given it before the server has it.
+fn free() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    let ports = (0..1_000).map(|_| 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000);
+    let mut at = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    at.find(|at| TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok()).unwrap()
 }
 
 fn read(path: &PathBuf) -> String {
