@@ -7,6 +7,7 @@ use crate::support::servers::{provider_at, secret};
 
 /// What a list and a change say.
 async fn check(provider: &Rfc2136Provider, zone: &str, kind: Kind, words: &[&str]) {
+    let codes = ["BADSIG", "BADKEY", "NOTAUTH", "REFUSED"];
     let zone = name(zone);
     let listed = provider.list(&zone).await.unwrap_err();
     let record = change(
@@ -19,6 +20,8 @@ async fn check(provider: &Rfc2136Provider, zone: &str, kind: Kind, words: &[&str
     assert_eq!(made.len(), 20);
     for error in made.into_iter().map(Result::unwrap_err).chain([listed]) {
         assert_eq!(error.kind, kind, "{error}");
+        // PowerDNS says no more than that it refuses.
+        assert!(codes.contains(&error.code.as_deref().unwrap()), "{error}");
         for word in words {
             assert!(error.what.contains(word), "{error} lacks {word}");
         }
@@ -35,7 +38,7 @@ async fn check(provider: &Rfc2136Provider, zone: &str, kind: Kind, words: &[&str
 async fn a_wrong_secret_is_told() {
     for server in servers().await {
         let provider = server.provider_with(&[("accessSecret", "d3Jvbmcgc2VjcmV0")]);
-        check(&provider, "example.com", Kind::Credentials, &["BADSIG", "accessSecret", "k-default"]).await;
+        check(&provider, "example.com", Kind::Credentials, &["accessSecret", "k-default"]).await;
     }
 }
 
@@ -43,7 +46,7 @@ async fn a_wrong_secret_is_told() {
 async fn an_unknown_key_is_told() {
     for server in servers().await {
         let provider = server.provider_with(&[("accessKey", "k-none")]);
-        check(&provider, "example.com", Kind::Credentials, &["BADKEY", "accessKey", "k-none"]).await;
+        check(&provider, "example.com", Kind::Credentials, &["accessKey", "k-none"]).await;
     }
 }
 
@@ -55,6 +58,7 @@ async fn a_key_without_rights_is_told() {
         let listed = provider.list(&zone()).await.unwrap_err();
         let made = refusal(&provider, to("www", None, &["192.0.2.1"])).await;
         for error in [listed, made] {
+            // Knot calls a key that may not a bad one.
             assert!(matches!(error.kind, Kind::Rights | Kind::Credentials), "{error}");
             assert_eq!(error.class, Class::User);
             assert!(error.what.contains("k-idle"), "{error}");
@@ -65,7 +69,7 @@ async fn a_key_without_rights_is_told() {
 #[tokio::test]
 async fn an_unknown_zone_is_told() {
     for server in servers().await {
-        check(&server.provider(), "example.net", Kind::ZoneUnknown, &["NOTAUTH", "example.net"]).await;
+        check(&server.provider(), "example.net", Kind::ZoneUnknown, &["example.net", "k-default"]).await;
     }
 }
 
@@ -77,8 +81,15 @@ async fn a_clock_that_is_wrong_is_told_with_the_difference() {
             provider.list(&zone()).await.unwrap_err(),
             refusal(&provider, to("www", None, &["192.0.2.1"])).await,
         ] {
-            assert_eq!((error.code.as_deref(), error.class), (Some("BADTIME"), Class::Transient), "{error}");
-            assert!(error.what.contains("s ahead of the server's"), "{error}");
+            // PowerDNS doesn't say what is wrong with a signature.
+            match error.kind {
+                Kind::Credentials => assert!(error.what.contains("this machine's clock"), "{error}"),
+                _ => {
+                    assert_eq!(error.code.as_deref(), Some("BADTIME"), "{error}");
+                    assert_eq!(error.class, Class::Transient);
+                    assert!(error.what.contains("s ahead of the server's"), "{error}");
+                }
+            }
         }
     }
 }
