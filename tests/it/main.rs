@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on must fail where it stands")]
 
 mod support;
+mod ali_fake;
 mod tidy;
 mod fresh;
 mod scenarios;

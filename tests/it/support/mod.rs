@@ -1,5 +1,6 @@
 //! A world: the embedded plane, the loops and a provider in memory, with a clock and deaths that a test decides.
 
+pub mod ali;
 pub mod objects;
 pub mod process;
 pub mod ran;
@@ -13,6 +14,8 @@ use std::time::Duration;
 use cocoasyncer::api::node::{CocoaNode, CocoaNodeSpec, Liveness};
 use cocoasyncer::api::service::ManagedService;
 use cocoasyncer::api::{crds, vocab::Line};
+use cocoasyncer::assembly::accounts::opener;
+use cocoasyncer::controllers::accounts::{self, Directory};
 use cocoasyncer::controllers::board::{Board, Learned};
 use cocoasyncer::controllers::service::retained::Retained;
 use cocoasyncer::controllers::shared::context::Context;
@@ -23,16 +26,21 @@ use cocoasyncer::controllers::{node, service};
 use cocoasyncer::controlplane::ControlPlane;
 use cocoasyncer::domain::dns_plan::Owner;
 use cocoasyncer::domain::liveness::Reading;
+use cocoasyncer::domain::marks::OwnerId;
 use cocoasyncer::domain::names::DnsName;
 use cocoasyncer::domain::view::ClusterView;
 use cocoasyncer::providers::DnsProvider;
 use cocoasyncer::providers::memory::MemoryProvider;
+use cocoasyncer::telemetry::metrics::provider::ProviderMetrics;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// In whose name the worlds mark records.
+pub const OWNER: &str = "test-owner";
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -91,6 +99,8 @@ pub struct World {
     views: Option<watch::Receiver<Arc<ClusterView>>>,
     clock: Arc<AtomicI64>,
     loops: Option<(JoinSet<()>, CancellationToken)>,
+    /// What the calls of real providers are counted in.
+    pub calls: ProviderMetrics,
 }
 
 impl World {
@@ -107,6 +117,7 @@ impl World {
             views: None,
             clock: Arc::new(AtomicI64::new(1_700_000_000)),
             loops: None,
+            calls: ProviderMetrics::default(),
         };
         world.start().await;
         world
@@ -139,7 +150,18 @@ impl World {
             let _open = (secrets, fed);
             std::future::pending().await
         });
-        tasks.spawn(snapshot::run(ctx, self.board.clone(), snapshots, stop.clone()));
+        let directory = watch::Sender::<Arc<Directory>>::default();
+        let placing = directory.subscribe();
+        let owner = watch::Sender::new(OwnerId::parse(OWNER, "").ok());
+        let seconds = Arc::new(|| u64::try_from(Timestamp::now().as_second()).unwrap());
+        let open = opener(self.calls.clone(), seconds);
+        let asked = owner.subscribe();
+        tasks.spawn(async move {
+            let _open = owner;
+            std::future::pending().await
+        });
+        tasks.spawn(accounts::run(ctx.clone(), open, asked, seen(), directory, stop.clone()));
+        tasks.spawn(snapshot::run(ctx, self.board.clone(), placing, snapshots, stop.clone()));
         self.loops = Some((tasks, stop));
     }
 
