@@ -13,3 +13,4 @@ mod shared_zone;
 mod manifests;
 mod conformance;
 mod process;
+mod rfc2136;

@@ -4,6 +4,7 @@ pub mod ali;
 pub mod objects;
 pub mod process;
 pub mod ran;
+pub mod servers;
 
 use std::future::Future;
 use std::sync::Arc;
