@@ -27,4 +27,5 @@ pub mod view;
 pub mod sync;
 pub mod manifests;
 pub mod serials;
+pub mod owner;
 pub mod local;
