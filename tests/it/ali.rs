@@ -256,6 +256,23 @@ async fn an_addition_that_is_lost_and_seen_late_is_still_made_once() {
 }
 
 #[tokio::test]
+async fn what_a_stale_list_still_shows_otherwise_is_not_written_twice() {
+    let fake = fake().await;
+    let provider = provider(&fake);
+    let at = key("www", Line::Default);
+    put(&provider, at.clone(), Some(set(&[1], 600))).await.unwrap();
+    let stale = found(&provider).await.remove(&at);
+    put(&provider, at.clone(), Some(set(&[2], 600))).await.unwrap();
+    let changes = [change(at.clone(), stale.clone(), Some(set(&[2], 600))), change(at.clone(), stale, None)];
+    let done = apply(&provider, &changes).await;
+    assert_eq!(done[0].as_ref().unwrap().as_ref().unwrap().set, set(&[2], 600));
+    assert_eq!(done[1].as_ref().unwrap(), &None);
+    assert!(fake.records(ZONE).is_empty());
+    // One that is gone already is not missed.
+    assert!(apply(&provider, &changes[1..]).await[0].is_ok());
+}
+
+#[tokio::test]
 async fn what_somebody_else_put_there_in_the_meantime_is_not_taken() {
     let fake = fake().await;
     let provider = provider(&fake);
@@ -270,7 +287,14 @@ async fn what_somebody_else_put_there_in_the_meantime_is_not_taken() {
     let from = found(&provider).await.remove(&at);
     fake.erase(ZONE, fake.records(ZONE)[1].id);
     apply(&provider, &[change(at.clone(), from, Some(set(&[2], 600)))]).await.remove(0).unwrap();
-    assert_eq!(found(&provider).await[&at].set, set(&[2], 600));
+    let from = found(&provider).await.remove(&at);
+    assert_eq!(from.as_ref().map(|from| &from.set), Some(&set(&[2], 600)));
+    // Nor what stands beside ours with the value that ours should have.
+    fake.plant(ZONE, Record::new("new", "A", "default", "192.0.2.3"));
+    let before = fake.texts(ZONE);
+    let error = apply(&provider, &[change(at, from, Some(set(&[3], 600)))]).await.remove(0).unwrap_err();
+    assert_eq!((error.kind, error.class), (Kind::Conflict, Class::Transient));
+    assert_eq!(fake.texts(ZONE), before);
 }
 
 #[tokio::test]
