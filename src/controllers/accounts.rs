@@ -410,3 +410,109 @@ async fn named_secret(ctx: &Context, id: &AccountId) -> Result<Option<SecretObje
         None => true,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::memory::MemoryProvider;
+
+    const ALI: PlatformProvider = PlatformProvider::Ali;
+
+    fn name(text: &str) -> DnsName {
+        DnsName::parse(text, "").unwrap()
+    }
+
+    fn secret(namespace: &str, name: &str) -> ObjectId {
+        ObjectId { namespace: namespace.into(), name: name.into() }
+    }
+
+    fn service(domain: &str, record: &str, account: Option<&str>) -> Service {
+        let spec = serde_json::json!({
+            "serviceName": "x", "domain": domain, "record": record, "platformProvider": "Ali",
+            "accountRef": account.map(|name| serde_json::json!({ "name": name })),
+        });
+        let spec = serde_json::from_value(spec).unwrap();
+        let mut object = crate::api::service::ManagedService::new("x", spec);
+        object.metadata.namespace = Some("blog".into());
+        Service::parse(&object).unwrap()
+    }
+
+    /// A directory with accounts (namespace, name, labelled) that hold these zones, all asked.
+    fn directory(accounts: &[(&str, &str, bool, &[&str])], of: &Service) -> Directory {
+        let mut directory = Directory { ready: true, ..Directory::default() };
+        for (namespace, secret_name, labelled, zones) in accounts {
+            let id = (ALI, secret(namespace, secret_name));
+            let provider: Arc<dyn DnsProvider> = Arc::new(MemoryProvider::default());
+            let account = Account { version: "1".into(), provider: Ok(provider), labelled: *labelled };
+            directory.accounts.insert(id.clone(), account);
+            let asked = Ask::of(of).unwrap().name;
+            let zones: Vec<DnsName> = zones.iter().map(|zone| name(zone)).collect();
+            let answer = crate::providers::longest(&zones, &asked).map_or(Answer::Nowhere, Answer::Held);
+            directory.answers.insert((id, asked), (answer, Instant::now()));
+        }
+        directory
+    }
+
+    fn place(accounts: &[(&str, &str, bool, &[&str])], service: &Service) -> Result<String, Unplaced> {
+        match directory(accounts, service).place(service) {
+            Place::At(zone) => Ok(format!("{} in {}", zone.zone, zone.account.unwrap())),
+            Place::Nowhere(why) => Err(why),
+            Place::NotYet => panic!("all has been asked"),
+        }
+    }
+
+    #[test]
+    fn the_longest_zone_of_all_accounts_that_may_be_used_holds_the_name() {
+        let www = service("example.com", "www", None);
+        let deep = service("example.com", "a.dev", None);
+        let both: &[(&str, &str, bool, &[&str])] = &[
+            ("blog", "one", true, &["example.com"]),
+            (SYSTEM_NAMESPACE, "two", true, &["example.com", "dev.example.com", "example.net"]),
+            ("other", "three", true, &["a.dev.example.com"]),
+            ("blog", "unlabelled", false, &["dev.example.com"]),
+        ];
+        assert_eq!(place(both, &www).unwrap(), "example.com in blog/one", "of equals the own namespace's");
+        assert_eq!(place(both, &deep).unwrap(), "dev.example.com in cocoasyncer-system/two");
+        let named = service("example.com", "a.dev", Some("unlabelled"));
+        assert_eq!(
+            place(both, &named).unwrap(),
+            "dev.example.com in blog/unlabelled",
+            "the one that is named"
+        );
+        let below = service("sub.example.net", "@", None);
+        assert_eq!(place(both, &below).unwrap(), "example.net in cocoasyncer-system/two");
+    }
+
+    #[test]
+    fn what_has_no_place_says_what_to_do() {
+        let www = service("example.com", "www", None);
+        let none = place(&[("other", "three", true, &["example.com"])], &www).unwrap_err();
+        assert_eq!(none.reason, reasons::ACCOUNT_UNKNOWN, "another namespace's account is nobody else's");
+        assert!(none.message.contains("provider set Ali"), "{}", none.message);
+        let named = service("example.com", "www", Some("gone"));
+        let gone = place(&[("blog", "one", true, &["example.com"])], &named).unwrap_err();
+        assert!(
+            gone.message.starts_with("spec.accountRef: there is no Secret blog/gone"),
+            "{}",
+            gone.message
+        );
+        let elsewhere = place(&[("blog", "one", true, &["example.net"])], &www).unwrap_err();
+        assert_eq!(elsewhere.reason, reasons::ZONE_UNKNOWN);
+        assert!(elsewhere.message.starts_with("spec.domain: Ali has no zone that holds example.com"));
+        assert_eq!(Directory::default().place(&www), Place::NotYet, "before the accounts were read");
+    }
+
+    #[test]
+    fn a_zone_that_was_found_outlives_an_account_that_fails_for_a_while() {
+        let www = service("example.com", "www", None);
+        let mut directory = directory(&[("blog", "one", true, &["example.com"])], &www);
+        let key = ((ALI, secret("blog", "one")), name("example.com"));
+        let fault = || ProviderError::new(Kind::Unreachable, crate::domain::retry::Class::Transient, "no");
+        assert!(!directory.learn(key.clone(), Err(fault())), "nothing changed");
+        assert!(matches!(directory.place(&www), Place::At(_)));
+        assert!(directory.learn(key.clone(), Ok(None)), "it says itself that it is gone");
+        assert!(directory.learn(key, Err(fault())));
+        let Place::Nowhere(why) = directory.place(&www) else { panic!("it has no zone") };
+        assert_eq!(why.reason, reasons::PROVIDER_UNREACHABLE);
+    }
+}

@@ -9,6 +9,8 @@ mod ali;
 mod tidy;
 mod fresh;
 mod scenarios;
+mod shared_zone;
 mod manifests;
 mod conformance;
 mod process;
+mod rfc2136;

@@ -139,3 +139,113 @@ fn wait(class: Class, failures: u32) -> Duration {
 pub fn turn_wait(class: Class, failures: u32) -> Duration {
     wait(class, failures.saturating_sub(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::vocab::{Family, Line};
+    use crate::domain::names::{DnsName, ObjectId};
+    use crate::domain::records::{Cause, Wanted};
+    use crate::providers::Kind;
+
+    fn key(name: &str) -> RecordKey {
+        let name = DnsName::parse(&format!("{name}.example.com"), "").unwrap();
+        RecordKey { name, line: Line::CT, family: Family::V4 }
+    }
+
+    fn set(last: u8) -> RecordSet {
+        RecordSet { values: [std::net::IpAddr::from([203, 0, 113, last])].into(), ttl: 60 }
+    }
+
+    fn change(name: &str, from: Option<u8>, to: Option<u8>) -> Change {
+        Change {
+            key: key(name),
+            from: from.map(|last| Found::ours(set(last))),
+            to: to.map(set),
+            service: ObjectId { namespace: "default".into(), name: name.into() },
+            cause: Cause::Loss,
+        }
+    }
+
+    fn wish(name: &str, last: u8, why: Why) -> Wish {
+        let service = ObjectId { namespace: "default".into(), name: name.into() }.into();
+        let (node, put) = ("n1".to_owned(), Default::default());
+        let wanted = Wanted { set: set(last), node, why, service, cause: Cause::Loss, put };
+        Wish { wanted: [(key(name), wanted)].into(), ..Wish::default() }
+    }
+
+    fn failed(class: Class) -> Failed {
+        Failed { what: "no".into(), class, kind: Kind::Other }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_older_than_our_write_is_amended_until_it_catches_up() {
+        let mut notes = Notes::default();
+        let old: FoundZone = [(key("a"), Found::ours(set(1)))].into();
+        let made = change("a", Some(1), Some(2));
+        notes.made(&made, Some(&Found::ours(set(2))), &Wish::default());
+        let amended = |notes: &mut Notes, shown: &FoundZone| {
+            let mut found = shown.clone();
+            notes.amend(&mut found);
+            found.get(&key("a")).map(|found| found.set.clone())
+        };
+        assert_eq!(amended(&mut notes, &old), Some(set(2)), "the listing is stale");
+        assert_eq!(amended(&mut notes, &old), Some(set(2)), "and may be so again");
+        let third: FoundZone = [(key("a"), Found::ours(set(9)))].into();
+        assert_eq!(
+            amended(&mut notes, &third),
+            Some(set(9)),
+            "neither before nor after: somebody else's doing"
+        );
+        assert_eq!(amended(&mut notes, &old), Some(set(1)), "what was confirmed is not amended again");
+        notes.made(&change("a", None, Some(2)), Some(&Found::ours(set(2))), &Wish::default());
+        assert_eq!(amended(&mut notes, &FoundZone::new()), Some(set(2)), "a creation that isn't shown yet");
+        notes.made(&change("a", Some(2), None), None, &Wish::default());
+        let still: FoundZone = [(key("a"), Found::ours(set(2)))].into();
+        assert_eq!(amended(&mut notes, &still), None, "a deletion that isn't shown yet");
+        tokio::time::advance(STALE).await;
+        assert_eq!(amended(&mut notes, &still), Some(set(2)), "in the end the listing is believed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_change_rests_ever_longer_and_another_of_the_record_does_not() {
+        let mut notes = Notes::default();
+        let bad = change("a", None, Some(1));
+        for expect in [60, 120, 240] {
+            notes.refused(&bad, failed(Class::User));
+            let rest = notes.next_try().unwrap() - Instant::now();
+            assert_eq!(rest.as_secs(), expect);
+            assert!(notes.rests(&bad).is_some());
+            assert!(notes.rests(&change("a", None, Some(2))).is_none());
+            assert!(notes.rests(&change("b", None, Some(1))).is_none());
+            tokio::time::advance(rest).await;
+            assert!(notes.rests(&bad).is_none());
+        }
+        notes.refused(&bad, failed(Class::User));
+        notes.wake();
+        assert!(notes.rests(&bad).is_none(), "other keys");
+        notes.refused(&bad, failed(Class::Transient));
+        notes.keep_resting(&[]);
+        assert_eq!(notes.next_try(), None, "nobody wishes for it any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_node_that_writes_on_is_left_its_line() {
+        let mut notes = Notes::default();
+        let taken = wish("a", 2, Why::TakenOver);
+        notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
+        let standing = |last: u8| -> FoundZone { [(key("a"), Found::ours(set(last)))].into() };
+        assert!(notes.contended(&taken, &standing(2)).is_empty());
+        assert!(
+            notes.contended(&taken, &standing(7)).is_empty(),
+            "a hand that writes something else is no node"
+        );
+        assert!(notes.contended(&taken, &standing(1)).contains(&key("a")));
+        assert!(
+            notes.contended(&taken, &standing(2)).contains(&key("a")),
+            "and it stays so while it is lost"
+        );
+        assert!(notes.contended(&wish("a", 1, Why::Own), &standing(1)).is_empty(), "until it is back");
+        assert!(notes.contended(&taken, &standing(2)).is_empty());
+    }
+}

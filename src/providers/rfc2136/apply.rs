@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 
 use crate::domain::dns_plan::{Change, Found};
-use crate::providers::ProviderError;
 use crate::providers::rfc2136::errors::Place;
 use crate::providers::rfc2136::message::{Rcode, update};
-use crate::providers::rfc2136::session::{Session, SessionError, View};
+use crate::providers::rfc2136::session::{Meaning, Session, SessionError, View};
 use crate::providers::rfc2136::step::{Piece, Step};
+use crate::providers::{Kind, ProviderError};
 
 /// Most octets of changes in one update: a message has at most 65,535, signature and all.
 const MOST_OCTETS: usize = 60_000;
@@ -30,7 +30,7 @@ pub struct Run<'a> {
     refusals: usize,
 }
 
-/// What the server makes of an update. Errors beside it end the run.
+/// What the server makes of an update. Errors beside it are about the key, the zone or the server and end the run.
 enum Sent {
     Done,
     /// Something in it can't be; a smaller update may tell what.
@@ -69,6 +69,11 @@ impl<'a> Run<'a> {
                 let rest = std::mem::take(&mut groups).into_iter().flatten();
                 self.outcomes.extend(rest.map(|step| (step.index, Err(self.place.error(&error)))));
             }
+        }
+        if self.accepted {
+            // What the key may do was shown: what was refused alone is refused for what it is.
+            let errors = self.outcomes.iter_mut().filter_map(|(_, outcome)| outcome.as_mut().err());
+            errors.filter(|error| error.kind == Kind::Rights).for_each(|error| error.kind = Kind::Other);
         }
         self.outcomes
     }
@@ -146,18 +151,16 @@ impl<'a> Run<'a> {
         }
         match answer {
             Ok(_) => Ok(Sent::Done),
-            Err(error) => match error {
-                SessionError::Refused { rcode, .. } if !ends(rcode) => Ok(Sent::Refused(error, rcode)),
-                error => Err(error),
-            },
+            Err(error) => {
+                match self.view.explain(self.place.name, error).await {
+                    error @ SessionError::Refused {
+                        rcode, means: Meaning::Rights | Meaning::Else, ..
+                    } if rcode != Rcode::NOTIMP && rcode != Rcode::BADTIME => Ok(Sent::Refused(error, rcode)),
+                    error => Err(error),
+                }
+            }
         }
     }
-}
-
-/// Whether a code is about the key, the zone or the server, and never about one record.
-fn ends(rcode: Rcode) -> bool {
-    [Rcode::BADKEY, Rcode::BADSIG, Rcode::BADTIME, Rcode::BADTRUNC, Rcode::NOTAUTH, Rcode::NOTIMP]
-        .contains(&rcode)
 }
 
 /// The steps in as few updates as hold them.

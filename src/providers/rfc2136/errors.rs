@@ -4,7 +4,7 @@ use crate::api::vocab::Line;
 use crate::domain::names::DnsName;
 use crate::domain::retry::Class;
 use crate::providers::rfc2136::message::Rcode;
-use crate::providers::rfc2136::session::SessionError;
+use crate::providers::rfc2136::session::{Meaning, SessionError};
 use crate::providers::rfc2136::tsig::Key;
 use crate::providers::{Kind, ProviderError};
 
@@ -43,14 +43,14 @@ impl SessionError {
                 (Kind::Unreadable, Class::Transient)
             }
             SessionError::TooLarge { .. } => (Kind::Other, Class::User),
-            SessionError::Refused { rcode, .. } => match *rcode {
-                Rcode::BADKEY | Rcode::BADSIG | Rcode::BADTRUNC => (Kind::Credentials, Class::User),
-                Rcode::NOTAUTH | Rcode::NOTZONE => (Kind::ZoneUnknown, Class::User),
-                Rcode::REFUSED => (Kind::Rights, Class::User),
-                Rcode::NOTIMP => (Kind::Other, Class::User),
+            SessionError::Refused { rcode, means, .. } => match (*means, *rcode) {
+                (Meaning::Key | Meaning::Unclear, _) => (Kind::Credentials, Class::User),
+                (Meaning::Zone, _) => (Kind::ZoneUnknown, Class::User),
+                (Meaning::Rights, _) => (Kind::Rights, Class::User),
+                (Meaning::Else, Rcode::NOTIMP) => (Kind::Other, Class::User),
                 // Clocks and servers are mended without an edit of ours.
-                Rcode::BADTIME | Rcode::SERVFAIL => (Kind::Other, Class::Transient),
-                rcode if rcode.is_prerequisite() => (Kind::Conflict, Class::Transient),
+                (Meaning::Else, Rcode::BADTIME | Rcode::SERVFAIL) => (Kind::Other, Class::Transient),
+                (Meaning::Else, rcode) if rcode.is_prerequisite() => (Kind::Conflict, Class::Transient),
                 _ => (Kind::Other, Class::Bug),
             },
         }
@@ -61,8 +61,8 @@ impl Place<'_> {
     /// The error for the loops above.
     pub fn error(&self, error: &SessionError) -> ProviderError {
         let (kind, class) = error.verdict();
-        if let SessionError::Refused { server, rcode, ahead } = error {
-            let what = format!("{server} says {rcode}: {}", self.advice(*rcode, *ahead));
+        if let SessionError::Refused { server, rcode, ahead, means } = error {
+            let what = format!("{server} says {rcode}: {}", self.advice(*rcode, *means, *ahead));
             return ProviderError { code: Some(rcode.to_string()), ..ProviderError::new(kind, class, what) };
         }
         let (name, line) = (self.name, self.line);
@@ -74,39 +74,44 @@ impl Place<'_> {
         ProviderError { source: Some(Box::new(error.clone())), ..ProviderError::new(kind, class, what) }
     }
 
-    fn advice(&self, rcode: Rcode, ahead: Option<i64>) -> String {
+    fn advice(&self, rcode: Rcode, means: Meaning, ahead: Option<i64>) -> String {
         let (name, line, key) = (self.name, self.line, self.key.name());
-        match rcode {
-            Rcode::BADKEY => format!(
+        match (means, rcode) {
+            (Meaning::Key, Rcode::BADKEY) => format!(
                 "it doesn't know the key {key} [{line}], or grants it nothing in {name}: compare accessKey with \
                  the server's keys and what they may do"
             ),
-            Rcode::BADSIG | Rcode::BADTRUNC => format!(
+            (Meaning::Key, Rcode::BADSIG | Rcode::BADTRUNC) => format!(
                 "secret or algorithm of the key {key} [{line}] are not the server's: compare accessSecret and \
                  accessKey"
             ),
-            Rcode::BADTIME => skew(ahead),
-            Rcode::NOTAUTH | Rcode::NOTZONE => format!(
+            (Meaning::Key | Meaning::Unclear, _) => format!(
+                "it doesn't accept the key {key} [{line}]: compare accessKey and accessSecret with the server's \
+                 keys, and this machine's clock with its clock"
+            ),
+            (Meaning::Zone, _) => format!(
                 "it is not the authority of {name} where the key {key} [{line}] leads: create the zone there, or \
                  mend the service's domain"
             ),
-            Rcode::REFUSED => match self.doing {
+            (Meaning::Rights, _) => match self.doing {
                 Doing::Finding => format!("the key {key} [{line}] may not ask for {name}"),
                 Doing::Listing => format!(
                     "the key {key} [{line}] may not transfer {name}: allow it \
                      (BIND: allow-transfer, Knot: acl, PowerDNS: TSIG-ALLOW-AXFR)"
                 ),
                 Doing::Changing => format!(
-                    "the key {key} [{line}] may not update {name}: allow it \
-                     (BIND: update-policy or allow-update, Knot: acl, PowerDNS: TSIG-ALLOW-DNSUPDATE)"
+                    "the key {key} [{line}] may not make this update in {name}: allow it (BIND: update-policy or \
+                     allow-update, and check-names for names with underscores, Knot: acl, PowerDNS: \
+                     TSIG-ALLOW-DNSUPDATE)"
                 ),
             },
-            Rcode::NOTIMP => {
+            (Meaning::Else, Rcode::BADTIME) => skew(ahead),
+            (Meaning::Else, Rcode::NOTIMP) => {
                 format!(
                     "it can't do that with {name} [{line}]: name the primary server, and let it take updates"
                 )
             }
-            Rcode::SERVFAIL => format!("it failed at {name} [{line}]: see its log"),
+            (Meaning::Else, Rcode::SERVFAIL) => format!("it failed at {name} [{line}]: see its log"),
             _ => format!("it doesn't take what was asked of {name} [{line}]"),
         }
     }

@@ -253,6 +253,14 @@ impl Message {
         Ok(message)
     }
 
+    /// The zone that an answer to a question for a SOA names: by the record, or by its absence.
+    pub fn zone(&self) -> Option<DnsName> {
+        // What follows an alias would tell the alias' zone.
+        let records = if self.answers.is_empty() { &self.authorities } else { &self.answers };
+        let start = records.iter().find(|record| self.authoritative && record.kind == SOA)?;
+        DnsName::parse(start.name.as_deref()?, "").ok()
+    }
+
     /// The response code that counts: what the signature's record says, where it says something.
     pub fn verdict(&self) -> Rcode {
         let error = self.signature.as_ref().map_or(0, |signature| signature.error);

@@ -29,8 +29,8 @@ use crate::providers::rfc2136::account::Account;
 use crate::providers::rfc2136::apply::{Outcome, Run};
 use crate::providers::rfc2136::errors::{Doing, Place};
 use crate::providers::rfc2136::listing::Aside;
-use crate::providers::rfc2136::message::{Rcode, SOA, question};
-use crate::providers::rfc2136::session::{Patience, Session, SessionError, View};
+use crate::providers::rfc2136::message::{SOA, question};
+use crate::providers::rfc2136::session::{Meaning, Patience, Session, SessionError, View};
 use crate::providers::rfc2136::step::Step;
 use crate::providers::rfc2136::tsig::Key;
 use crate::providers::{DnsProvider, Kind, ProviderError, Ways};
@@ -78,17 +78,10 @@ impl Rfc2136Provider {
             let answer = match session.ask("soa", message).await {
                 Ok(answer) => answer,
                 // That is how servers say that a name is none of theirs.
-                Err(SessionError::Refused { rcode: Rcode::REFUSED | Rcode::NOTAUTH, .. }) => continue,
-                Err(error) => return Err(error),
+                Err(SessionError::Refused { means: Meaning::Rights | Meaning::Zone, .. }) => continue,
+                Err(error) => return Err(view.explain(name, error).await),
             };
-            // What follows an alias tells the alias' zone.
-            let records = match answer.answers.is_empty() {
-                true => &answer.authorities,
-                false => &answer.answers,
-            };
-            let zones = records.iter().filter(|record| answer.authoritative && record.kind == SOA);
-            let zones = zones.filter_map(|record| DnsName::parse(record.name.as_deref()?, "").ok());
-            if let Some(zone) = zones.into_iter().find(|zone| name.is_within(zone)) {
+            if let Some(zone) = answer.zone().filter(|zone| name.is_within(zone)) {
                 return Ok(Some(zone));
             }
         }
@@ -104,7 +97,10 @@ impl Rfc2136Provider {
         let view = self.view(key);
         let transfer = async { Session::open(&view).await?.transfer(zone).await };
         let place = Place { doing: Doing::Listing, name: zone, line, key };
-        let records = transfer.await.map_err(|error| place.error(&error))?;
+        let records = match transfer.await {
+            Ok(records) => records,
+            Err(error) => return Err(place.error(&view.explain(zone, error).await)),
+        };
         let (found, aside) = listing::read(&records, line, &self.me);
         Ok((line, found, aside))
     }

@@ -44,6 +44,21 @@ impl Default for Patience {
     }
 }
 
+/// What a refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// The key, its secret or the clock.
+    Key,
+    /// The zone: it is not there.
+    Zone,
+    /// What the key may do.
+    Rights,
+    /// It isn't signed, as by one who doesn't believe the key; it may be about any of the three.
+    Unclear,
+    /// A prerequisite, the server, or the message.
+    Else,
+}
+
 /// Why there is no answer that counts.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SessionError {
@@ -108,6 +123,8 @@ pub enum SessionError {
         rcode: Rcode,
         /// With BADTIME: by how many seconds its clock is ahead of ours.
         ahead: Option<i64>,
+        /// What it means. Some servers tell those who are not believed no more than those who may not.
+        means: Meaning,
     },
 }
 
@@ -126,6 +143,28 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// Finds out what an unclear refusal in `zone` means: whoever believes the key tells it about the zone.
+    pub async fn explain(&self, zone: &DnsName, mut error: SessionError) -> SessionError {
+        if let SessionError::Refused { means, .. } = &mut error
+            && *means == Meaning::Unclear
+        {
+            let asked = async {
+                let mut session = Session::open(self).await?;
+                let message = question(session.id(), zone.as_str(), SOA);
+                session.ask("soa", message).await
+            };
+            *means = match asked.await {
+                Ok(answer) if answer.zone().as_ref() == Some(zone) => Meaning::Rights,
+                Ok(_) | Err(SessionError::Refused { means: Meaning::Rights | Meaning::Zone, .. }) => {
+                    Meaning::Zone
+                }
+                Err(SessionError::Refused { .. }) => Meaning::Key,
+                Err(_) => Meaning::Unclear,
+            };
+        }
+        error
+    }
+
     fn count<T>(&self, call: &'static str, began: Instant, answer: &Result<T, SessionError>) {
         let result = match answer {
             Ok(_) => "ok",
@@ -298,7 +337,14 @@ impl<'a> Session<'a> {
                 let theirs = if signature.other.len() == 6 { octets } else { signature.time };
                 i64::try_from(theirs).unwrap_or(i64::MAX).saturating_sub_unsigned(now)
             });
-            return Err(SessionError::Refused { server: self.server.clone(), rcode, ahead });
+            let means = match rcode {
+                Rcode::BADKEY | Rcode::BADSIG | Rcode::BADTRUNC => Meaning::Key,
+                Rcode::REFUSED | Rcode::NOTAUTH if trusted.is_err() => Meaning::Unclear,
+                Rcode::NOTAUTH | Rcode::NOTZONE => Meaning::Zone,
+                Rcode::REFUSED => Meaning::Rights,
+                _ => Meaning::Else,
+            };
+            return Err(SessionError::Refused { server: self.server.clone(), rcode, ahead, means });
         }
         match trusted {
             Ok(()) => Ok(answer),
