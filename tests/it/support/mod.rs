@@ -156,12 +156,18 @@ impl World {
         let facts = Facts { api_port: 44443, reverse_proxy: false };
         let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
         self.views = Some(views.subscribe());
-        let (secrets, fed) = (watch::Sender::default(), watch::Sender::new(()));
-        let sources = view::Sources { snapshots: seen(), secrets: secrets.subscribe(), fed: fed.subscribe() };
+        let (secrets, fed, owner) =
+            (watch::Sender::default(), watch::Sender::new(()), watch::Sender::new(None));
+        let sources = view::Sources {
+            snapshots: seen(),
+            secrets: secrets.subscribe(),
+            fed: fed.subscribe(),
+            owner: owner.subscribe(),
+        };
         tasks.spawn(view::run(ctx.clone(), facts, self.board.clone(), sources, views, stop.clone()));
         tasks.spawn(async move {
-            // Nobody feeds here and no secret changes, but their ends must stay open.
-            let _open = (secrets, fed);
+            // Nobody feeds here and no secret or owner changes, but their ends must stay open.
+            let _open = (secrets, fed, owner);
             std::future::pending().await
         });
         let directory = watch::Sender::<Arc<Directory>>::default();
