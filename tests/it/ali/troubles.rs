@@ -9,7 +9,9 @@ use cocoasyncer::providers::ali::{AliProvider, Patience};
 use cocoasyncer::providers::{DnsProvider, Kind, ProviderError};
 use cocoasyncer::telemetry::chain::Chain;
 
-use super::{OURS, ZONE, account, apply, change, fake, found, key, name, new, provider, provider_of, put, set, wrote};
+use super::{
+    OURS, ZONE, account, apply, change, fake, found, key, name, new, provider, provider_of, put, set, wrote,
+};
 use crate::support::ali::FakeAli;
 use crate::support::ali::faults::{Fault, Mishap, Trouble};
 use crate::support::ali::world::Standing;
