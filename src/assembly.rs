@@ -1,6 +1,7 @@
 //! The only place that knows everything: settings in, a client (of a cluster or of the embedded plane), providers,
 //! loops and servers out. It decides nothing that a setting or a loop could.
 
+pub mod accounts;
 pub mod listening;
 pub mod plane;
 pub mod loops;

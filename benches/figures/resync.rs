@@ -62,7 +62,14 @@ impl World {
         tasks.spawn(node::report::run(ctx.clone(), seen(), stop.clone()));
         tasks.spawn(service::run(ctx.clone(), retained, seen(), stop.clone()));
         let snapshots = seen();
-        tasks.spawn(snapshot::run(ctx, board.clone(), sender, stop));
+        let directory = watch::Sender::default();
+        let placing = directory.subscribe();
+        tasks.spawn(async move {
+            // No account is asked for, but its end must stay open.
+            let _open = directory;
+            std::future::pending().await
+        });
+        tasks.spawn(snapshot::run(ctx, board.clone(), placing, sender, stop));
         until("the board knows all nodes", Duration::from_secs(20), Duration::from_millis(10), || async {
             (board.vitals().len() == 6).then_some(())
         })

@@ -28,6 +28,36 @@ pub mod reasons {
     pub const PROVIDER_FAILED: &str = "ProviderFailed";
     /// The provider is not configured on this node.
     pub const PROVIDER_UNKNOWN: &str = "ProviderUnknown";
+    /// No Secret holds an account of the platform.
+    pub const ACCOUNT_UNKNOWN: &str = "AccountUnknown";
+    /// The account's Secret lacks something, or says something that can't be.
+    pub const ACCOUNT_INVALID: &str = "AccountInvalid";
+    /// The account has no zone that holds the name.
+    pub const ZONE_UNKNOWN: &str = "ZoneUnknown";
+    /// The platform refuses the account's keys.
+    pub const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
+    /// The account's keys may not do that.
+    pub const NOT_PERMITTED: &str = "NotPermitted";
+    /// The account is suspended or overdue.
+    pub const ACCOUNT_SUSPENDED: &str = "AccountSuspended";
+    /// The zone's edition has no such line.
+    pub const LINE_NOT_ALLOWED: &str = "LineNotAllowed";
+    /// The zone's edition takes no such TTL.
+    pub const TTL_NOT_ALLOWED: &str = "TTLNotAllowed";
+    /// Another record excludes this one.
+    pub const RECORD_CONFLICT: &str = "RecordConflict";
+    /// The record is locked at the provider.
+    pub const RECORD_LOCKED: &str = "RecordLocked";
+    /// The record was paused at the provider.
+    pub const RECORD_PAUSED: &str = "RecordPaused";
+    /// The provider refuses calls as too many.
+    pub const THROTTLED: &str = "Throttled";
+    /// The provider can't be reached, or doesn't answer in time.
+    pub const PROVIDER_UNREACHABLE: &str = "ProviderUnreachable";
+    /// Another node has yet to write its records.
+    pub const AWAITING_NODE: &str = "AwaitingNode";
+    /// A node that is lost as seen from here goes on writing its records.
+    pub const CONTENDED: &str = "Contended";
     /// More would change than the guard lets through.
     pub const MASS_CHANGE: &str = "MassChange";
     /// Records under the name belong to somebody else.

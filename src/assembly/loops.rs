@@ -9,8 +9,9 @@ use prometheus::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::vocab::PlatformProvider;
+use crate::assembly::accounts::opener;
 use crate::config::Settings;
+use crate::controllers::accounts::{self, Directory, Open};
 use crate::controllers::board::Board;
 use crate::controllers::local::LineTableSink;
 use crate::controllers::node::{addresses, beats, report, secrets};
@@ -29,8 +30,9 @@ use crate::domain::view::ClusterView;
 use crate::domain::zone::Zones;
 use crate::peers::PeerClient;
 use crate::process::{Readiness, Ready, Shutdown, Tasks};
-use crate::providers::DnsProvider;
 use crate::providers::local::LocalProvider;
+use crate::providers::{self, DnsProvider};
+use crate::telemetry::metrics::provider::ProviderMetrics;
 use crate::telemetry::metrics::reconcile::ReconcileMetrics;
 
 /// What the servers read of the loops.
@@ -82,14 +84,15 @@ impl Loops {
         let stop = shutdown.token();
         let zones: Arc<ArcSwap<Zones>> = Arc::default();
         let seconds = clock.clone();
-        let seconds = Arc::new(move || u64::try_from(seconds().as_second()).unwrap_or_default());
+        let seconds: providers::local::Clock =
+            Arc::new(move || u64::try_from(seconds().as_second()).unwrap_or_default());
+        let calls = ProviderMetrics::default();
+        calls.register(registry).context("register the providers' metrics")?;
+        let open = opener(calls, seconds.clone());
         let local = LocalProvider::new(zones.clone(), seconds);
         let local = Arc::new(local.with_hostmaster(settings.authority.hostmaster.clone()));
         let provider = local.clone();
-        let provider_for = Arc::new(move |id: &ZoneId| match id.provider {
-            PlatformProvider::Local => Some(provider.clone() as Arc<dyn DnsProvider>),
-            PlatformProvider::Ali | PlatformProvider::RFC2136 => None,
-        });
+        let provider_for = Arc::new(move |_: &ZoneId| Some(provider.clone() as Arc<dyn DnsProvider>));
         let metrics = ReconcileMetrics::default();
         metrics.register(registry).context("register the loops' metrics")?;
         let stores = Stores::start(&client, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
@@ -107,6 +110,7 @@ impl Loops {
             tables,
             ctx,
             local,
+            open,
         };
         Ok(joined.spawn(zones, readiness, &stop, tasks))
     }
@@ -123,6 +127,7 @@ struct Joined {
     owner_fixed: Option<OwnerId>,
     name_servers: Vec<DnsName>,
     tables: Arc<LineTables>,
+    open: Open,
 }
 
 impl Joined {
@@ -133,13 +138,25 @@ impl Joined {
         stop: &CancellationToken,
         tasks: &mut Tasks,
     ) -> Loops {
-        let Self { ctx, facts, retained, serials, peers, local, owner, owner_fixed, name_servers, tables } =
-            self;
+        let Self {
+            ctx,
+            facts,
+            retained,
+            serials,
+            peers,
+            local,
+            owner,
+            owner_fixed,
+            name_servers,
+            tables,
+            open,
+        } = self;
         let stop = || stop.clone();
         let board = Board::default();
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
         let (known, fed) = (watch::Sender::default(), watch::Sender::new(()));
+        let directory = watch::Sender::<Arc<Directory>>::default();
         let seen = || snapshots.subscribe();
         let loops = Loops {
             views: views.subscribe(),
@@ -152,7 +169,7 @@ impl Joined {
         let inside = local::Inside { local, name_servers, retained: retained_too, tables: sink, serials };
         let beating =
             beats::run(ctx.clone(), board.clone(), peers.clone(), seen(), known.subscribe(), stop());
-        let (secrets, markers) = (known.subscribe(), owner.subscribe());
+        let (secrets, markers, marked_by) = (known.subscribe(), owner.subscribe(), owner.subscribe());
         let viewing = view::Sources { snapshots: seen(), secrets, fed: fed.subscribe(), owner: markers };
         let feeding = beats::feed(ctx.clone(), board.clone(), seen(), fed, stop());
         tasks.spawn_infallible("caches", ready_when_seen(readiness.take("caches"), seen(), stop()));
@@ -167,7 +184,10 @@ impl Joined {
         tasks.spawn_infallible("view", view::run(ctx.clone(), facts, board.clone(), viewing, views, stop()));
         tasks.spawn_infallible("pushes", sync::run(peers, ctx.metrics.clone(), loops.views.clone(), stop()));
         tasks.spawn_infallible("nodes' secrets", secrets::run(ctx.client.clone(), seen(), known, stop()));
-        tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, snapshots, stop()));
+        let placing = directory.subscribe();
+        let accounts = accounts::run(ctx.clone(), open, marked_by, seen(), directory, stop());
+        tasks.spawn_infallible("accounts", accounts);
+        tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, placing, snapshots, stop()));
         loops
     }
 }

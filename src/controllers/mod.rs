@@ -7,7 +7,7 @@
 //!      stores -----------+                              node::beats          node::addresses
 //!                        |                                        \             /
 //!                        v                                         v           v
-//!                    snapshot  <------------------------------------- board (who lives, where)
+//!       accounts --> snapshot  <------------------------------------- board (who lives, where)
 //!                   /    |    \
 //!                  v     v     v
 //!     service::zone ... (one worker a zone)    node::report     view -> http, sync (leader -> followers)
@@ -20,6 +20,7 @@ pub mod shared;
 pub mod stores;
 pub mod board;
 pub mod node;
+pub mod accounts;
 pub mod snapshot;
 pub mod service;
 pub mod generation;

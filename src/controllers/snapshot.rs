@@ -1,7 +1,8 @@
 //! The snapshot: objects and board at one moment, read and validated once, for all workers. It is the `observe` and
 //! `validate` of every plan and changes nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
+use crate::api::vocab::PlatformProvider;
+use crate::controllers::accounts::{Ask, Directory, Place, Unplaced};
 use crate::controllers::board::{Board, Learned, Vitals};
 use crate::controllers::shared::context::Context;
 use crate::domain::cluster::{Cluster, next_expiry};
 use crate::domain::names::{FieldError, ObjectId};
 use crate::domain::records::{Service, ZoneId, id_of};
+use crate::providers::DnsProvider;
 
 /// At the latest after this long everything is looked at again, events or not.
 pub const RESYNC: Duration = Duration::from_secs(60);
@@ -40,7 +44,7 @@ impl Managed {
 }
 
 /// Everything a worker may know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Snapshot {
     /// When it was taken.
     pub now: Timestamp,
@@ -56,6 +60,37 @@ pub struct Snapshot {
     pub zones: BTreeMap<ZoneId, Arc<Vec<Managed>>>,
     /// Services whose fields can't be read.
     pub refused: Arc<BTreeMap<ObjectId, Refused>>,
+    /// Services whose records have no place, and why; without a reason: it is not known yet.
+    pub unplaced: Arc<BTreeMap<ObjectId, (Managed, Option<Unplaced>)>>,
+    /// What the services need to know of the platforms' accounts.
+    pub asks: Arc<BTreeSet<Ask>>,
+    /// The accounts.
+    pub directory: Arc<Directory>,
+}
+
+impl Snapshot {
+    /// All services that could be read, placed or not.
+    pub fn services(&self) -> impl Iterator<Item = &Managed> {
+        let placed = self.zones.values().flat_map(|zone| zone.iter());
+        placed.chain(self.unplaced.values().map(|(managed, _)| managed))
+    }
+
+    /// Where the records of a zone live; none where this node can't reach them.
+    pub fn provider_of(&self, ctx: &Context, id: &ZoneId) -> Option<Arc<dyn DnsProvider>> {
+        match id.provider {
+            PlatformProvider::Local => (ctx.provider_for)(id),
+            PlatformProvider::Ali | PlatformProvider::RFC2136 => self.directory.provider(id),
+        }
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("now", &self.now)
+            .field("zones", &self.zones.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A service whose fields can't be read.
@@ -69,11 +104,11 @@ pub struct Refused {
 
 /// Takes a snapshot. Only what changed since the one `before` is read anew: a beat of one node must not cost a reading of
 /// thousands of services.
-pub fn take(ctx: &Context, board: &Board, before: Option<&Snapshot>) -> Snapshot {
+pub fn take(ctx: &Context, board: &Board, directory: Arc<Directory>, before: Option<&Snapshot>) -> Snapshot {
     // By the object's place in memory: the snapshot before keeps it, so that nothing else can have come there.
-    let zones_before = before.into_iter().flat_map(|before| before.zones.values());
-    let known: HashMap<*const _, &Managed> = zones_before
-        .flat_map(|zone| zone.iter())
+    let known: HashMap<*const _, &Managed> = before
+        .into_iter()
+        .flat_map(Snapshot::services)
         .map(|managed| (Arc::as_ptr(&managed.object), managed))
         .collect();
     let now = ctx.now();
@@ -82,7 +117,7 @@ pub fn take(ctx: &Context, board: &Board, before: Option<&Snapshot>) -> Snapshot
     let vitals = board.vitals();
     let cluster = Cluster::of(&nodes, &vitals, now);
     let mut zones: BTreeMap<ZoneId, Vec<Managed>> = BTreeMap::new();
-    let mut refused = BTreeMap::new();
+    let (mut refused, mut unplaced, mut asks) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for object in ctx.stores.services() {
         let Ok(decoded) = &object.0 else { continue };
         let read = match known.get(&Arc::as_ptr(&object)) {
@@ -90,7 +125,20 @@ pub fn take(ctx: &Context, board: &Board, before: Option<&Snapshot>) -> Snapshot
             None => Service::parse(decoded).map(Arc::new),
         };
         match read {
-            Ok(service) => zones.entry(service.zone.clone()).or_default().push(Managed { service, object }),
+            Ok(service) => {
+                asks.extend(Ask::of(&service));
+                let place = directory.place(&service);
+                let managed = Managed { service, object };
+                let why = match place {
+                    Place::At(zone) => {
+                        zones.entry(zone).or_default().push(managed);
+                        continue;
+                    }
+                    Place::NotYet => None,
+                    Place::Nowhere(why) => Some(why),
+                };
+                unplaced.insert(managed.service.id.clone(), (managed, why));
+            }
             Err(error) => {
                 refused.insert(id_of(decoded), Refused { error, object: object.clone() });
             }
@@ -104,6 +152,9 @@ pub fn take(ctx: &Context, board: &Board, before: Option<&Snapshot>) -> Snapshot
         learned: board.learned(),
         zones: zones.into_iter().map(|(id, services)| (id, Arc::new(services))).collect(),
         refused: Arc::new(refused),
+        unplaced: Arc::new(unplaced),
+        asks: Arc::new(asks),
+        directory,
     }
 }
 
@@ -111,6 +162,7 @@ pub fn take(ctx: &Context, board: &Board, before: Option<&Snapshot>) -> Snapshot
 pub async fn run(
     ctx: Context,
     board: Board,
+    mut directory: watch::Receiver<Arc<Directory>>,
     out: watch::Sender<Option<Arc<Snapshot>>>,
     stop: CancellationToken,
 ) {
@@ -119,7 +171,8 @@ pub async fn run(
     while !stop.is_cancelled() {
         vitals.mark_unchanged();
         let before = out.borrow().clone();
-        let snapshot = Arc::new(take(&ctx, &board, before.as_deref()));
+        let accounts = directory.borrow_and_update().clone();
+        let snapshot = Arc::new(take(&ctx, &board, accounts, before.as_deref()));
         drop(before);
         let until_expiry = next_expiry(snapshot.nodes.iter(), snapshot.now)
             .map(|end| Duration::try_from(end.duration_since(snapshot.now)).unwrap_or_default());
@@ -129,6 +182,7 @@ pub async fn run(
             () = stop.cancelled() => {}
             // A death is acted on at once; edits that come in a crowd are gathered.
             changed = vitals.changed() => if changed.is_err() { return },
+            changed = directory.changed() => if changed.is_err() { return },
             () = ctx.stores.changed() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(wait) => {}
         }

@@ -172,7 +172,6 @@ fn serving(name: &str, assignment: &Assignment) -> Vec<(Line, bool)> {
 }
 
 fn services(snapshot: &Snapshot) -> Arc<Vec<ServiceView>> {
-    let readable = snapshot.zones.values().flat_map(|zone| zone.iter());
     let one = |managed: &crate::controllers::snapshot::Managed| {
         let object = managed.object()?;
         let status = object.status.as_ref();
@@ -186,7 +185,7 @@ fn services(snapshot: &Snapshot) -> Arc<Vec<ServiceView>> {
         })
     };
     // One that is being deleted is told until it is gone: its deletion may be held.
-    let mut all: Vec<ServiceView> = readable.filter_map(one).collect();
+    let mut all: Vec<ServiceView> = snapshot.services().filter_map(one).collect();
     all.sort_by(|a, b| a.id.cmp(&b.id));
     Arc::new(all)
 }

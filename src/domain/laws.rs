@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use crate::api::vocab::{Family, Line, NetworkType, PlatformProvider};
 use crate::domain::cluster::{Cluster, Member};
-use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held, Owner, plan};
+use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held, Limits, Owner, Standing, plan};
 use crate::domain::lines::Why;
 use crate::domain::names::{DnsName, ObjectId};
-use crate::domain::records::{Cause, Last, RecordKey, RecordSet, Service, Wish, ZoneId, wish};
+use crate::domain::records::{Cause, Last, RecordKey, RecordSet, Service, Values, Wish, ZoneId, wish};
 
 fn at(second: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -212,6 +212,106 @@ fn a_foreign_record_is_reported_and_taken_only_when_asked() {
     services[0].adopt = true;
     let (standing, _) = settle(&mut services, &three(), standing);
     assert_eq!(standing[&key].owner, Owner::Ours);
+}
+
+#[test]
+fn a_half_of_ours_is_mended_and_a_stranger_beside_ours_is_left_alone() {
+    let mut services = vec![service(0)];
+    let (standing, _) = settle(&mut services, &three(), FoundZone::new());
+    let at = RecordKey { name: services[0].name.clone(), line: Line::CT, family: Family::V4 };
+    let with = |change: &dyn Fn(&mut Found)| {
+        let mut standing = standing.clone();
+        change(standing.get_mut(&at).unwrap());
+        standing
+    };
+    // The mark is gone, but the status knows that it was us who put that there.
+    let (after, plan) = settle(&mut services.clone(), &three(), with(&|found| found.owner = Owner::Unmarked));
+    assert_eq!((plan.changes.len(), &after), (1, &standing));
+    assert_eq!(plan.changes[0].to_string(), "~ s0.example.com A [CT] 203.0.113.1 (ttl 60): marked as ours");
+    // So it is with a creation that was noted before the process died, and not with anything else.
+    let mut fresh = vec![service(0)];
+    let unmarked = with(&|found| found.owner = Owner::Unmarked);
+    let (after, plan) = settle(&mut fresh.clone(), &three(), unmarked.clone());
+    assert_eq!((&after, plan.held.len()), (&unmarked, 1), "without a note it is somebody else's");
+    fresh[0].begun = [((at.line, at.family), unmarked[&at].set.values.clone())].into();
+    assert_eq!(settle(&mut fresh, &three(), unmarked).0, standing);
+    // A mark without its record is mended by putting the record back.
+    let empty = with(&|found| found.set.values = Values::default());
+    assert_eq!(settle(&mut services.clone(), &three(), empty).0, standing);
+    // Somebody's value beside ours is told and stays.
+    let beside = with(&|found| found.beside = [address(77)].into());
+    let (after, plan) = settle(&mut services, &three(), beside.clone());
+    assert_eq!((&after, plan.changes.len()), (&beside, 0));
+    assert!(matches!(plan.held[..], [Held::Foreign { .. }]));
+}
+
+#[test]
+fn what_somebody_paused_or_locked_is_told_and_left() {
+    let mut services = vec![service(0)];
+    let (standing, _) = settle(&mut services, &three(), FoundZone::new());
+    let at = RecordKey { name: services[0].name.clone(), line: Line::CT, family: Family::V4 };
+    let with = |how: Standing| {
+        let mut standing = standing.clone();
+        standing.get_mut(&at).unwrap().standing = how;
+        standing
+    };
+    let reasons = |services: &mut [Service], cluster: &Cluster, how: Standing| {
+        let (_, plan) = settle(services, cluster, with(how));
+        let touched = plan.changes.iter().any(|change| change.key == at);
+        (touched, plan.held.iter().map(Held::reason).collect::<Vec<_>>())
+    };
+    let lost = lose(&three(), "n0");
+    assert_eq!(reasons(&mut services.clone(), &three(), Standing::Paused), (false, vec!["paused"]));
+    assert_eq!(reasons(&mut services.clone(), &lost, Standing::Paused), (false, vec!["paused"]));
+    assert_eq!(
+        reasons(&mut services.clone(), &three(), Standing::Locked),
+        (false, vec![]),
+        "it says what it should"
+    );
+    assert_eq!(reasons(&mut services.clone(), &lost, Standing::Locked), (false, vec!["locked"]));
+    services[0].deleting = true;
+    assert_eq!(reasons(&mut services.clone(), &three(), Standing::Locked), (false, vec!["locked"]));
+    assert_eq!(
+        reasons(&mut services, &three(), Standing::Paused),
+        (true, vec![]),
+        "it goes with its service"
+    );
+}
+
+#[test]
+fn in_a_shared_place_each_node_writes_its_own_lines_and_those_of_the_lost() {
+    let services = vec![service(0)];
+    let writes = |cluster: &Cluster, me: &str, standing: &FoundZone| {
+        let mut wish = wish(&services, cluster);
+        wish.leave_to_others(me);
+        plan(&wish, standing)
+    };
+    let mut standing = FoundZone::new();
+    for node in ["n0", "n1", "n2"] {
+        let plan = writes(&three(), node, &standing);
+        assert!(plan.held.iter().all(|held| held.reason() == "awaited"));
+        standing = apply(&standing, &plan);
+    }
+    assert_eq!(standing.len(), 6);
+    for node in ["n0", "n1", "n2"] {
+        let plan = writes(&three(), node, &standing);
+        assert!(plan.changes.is_empty() && plan.held.is_empty(), "{node}: {plan:?}");
+    }
+    let lost = lose(&three(), "n1");
+    let moved: Vec<usize> =
+        ["n0", "n2"].iter().map(|node| writes(&lost, node, &standing).changes.len()).collect();
+    assert_eq!(moved.iter().sum::<usize>(), 3, "the lost node's lines, each once");
+}
+
+#[test]
+fn a_wish_is_fitted_to_what_the_zone_takes() {
+    let services = vec![service(0)];
+    let mut wish = wish(&services, &three());
+    wish.fit(&Limits { lines: [Line::Default, Line::CT].into(), ttl_floor: 600 });
+    assert_eq!(wish.wanted.keys().map(|key| key.line).collect::<Vec<_>>(), [Line::Default, Line::CT]);
+    assert!(wish.wanted.values().all(|wanted| wanted.set.ttl == 600));
+    assert_eq!(wish.ttl_floor, Some(600));
+    assert_eq!(wish.untold, [Line::CU, Line::CMCC, Line::CNEdu, Line::OverSea].into());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Where records live. A provider lists and applies, and decides nothing: how it works is data in
 //! [`Ways`], what went wrong is a class and a kind that the loop above acts on.
 
+pub mod ali;
 pub mod limiter;
 pub mod local;
 pub mod memory;
+pub mod rfc2136;
 
 use async_trait::async_trait;
 

@@ -4,9 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on must fail where it stands")]
 
 mod support;
+mod ali_fake;
+mod ali;
 mod tidy;
 mod fresh;
 mod scenarios;
+mod shared_zone;
 mod manifests;
 mod conformance;
 mod process;
+mod rfc2136;

@@ -11,12 +11,12 @@ use tracing::{info, warn};
 
 use crate::api::RECORDS_FINALIZER;
 use crate::api::service::ManagedService;
+use crate::api::vocab::PlatformProvider;
+use crate::controllers::service::report::Outcome;
 use crate::controllers::service::retained::Retained;
-use crate::controllers::service::sync::Done;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controllers::snapshot::Managed;
-use crate::domain::dns_plan::Owner;
 use crate::domain::names::ObjectId;
 use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId};
 
@@ -53,20 +53,27 @@ pub async fn remove(
     retained: &Retained,
     services: &[Managed],
     wish: &Wish,
-    done: &Done,
+    Outcome { done, zone: seen }: &Outcome<'_>,
 ) {
     for managed in services.iter().filter(|managed| managed.service.deleting) {
         let service = &managed.service;
         // Of two services for one name the younger owns nothing, and may go.
         let owns = wish.names.get(&service.name) == Some(&service.id);
         let mine = |key: &RecordKey| owns && key.name == service.name;
-        let standing: Vec<(RecordKey, RecordSet)> = done
-            .standing
-            .iter()
-            .filter(|(key, found)| mine(key) && found.owner == Owner::Ours)
+        let standing: Vec<(RecordKey, RecordSet)> = seen
+            .standing()
+            .into_iter()
+            .flatten()
+            .filter(|(key, found)| mine(key) && found.is_ours())
             .map(|(key, found)| (key.clone(), found.set.clone()))
             .collect();
-        let unread = owns && done.trouble.is_some();
+        // What is kept elsewhere stays there by itself; what lives inside has to be noted.
+        if service.retain && zone.provider != PlatformProvider::Local {
+            info!(service = %service.id, "deleted, its records stay");
+            release(ctx, managed).await;
+            continue;
+        }
+        let unread = owns && (done.trouble.is_some() || seen.standing().is_none() || 0 < done.left);
         if unread || (!service.retain && !standing.is_empty()) {
             continue;
         }

@@ -6,13 +6,27 @@ use std::time::Duration;
 use crate::api::vocab::Line;
 use crate::controllers::service::sync::Done;
 use crate::controllers::shared::context::Context;
-use crate::domain::dns_plan::Owner;
+use crate::domain::dns_plan::FoundZone;
 use crate::domain::records::{Cause, Wish, ZoneId};
 use crate::domain::retry::Class;
 use crate::telemetry::metrics::reconcile::RecordState;
 
+/// Counts `count` records that the provider has acknowledged `after` it was decided that they change.
+pub fn acknowledged(ctx: &Context, id: &ZoneId, count: usize, after: Duration) {
+    for _ in 0..count {
+        ctx.metrics.applied(id.provider.as_str(), after);
+    }
+}
+
 /// Counts a turn that listed and applied.
-pub fn turn(ctx: &Context, id: &ZoneId, wish: &Wish, done: &Done, took: Duration) {
+pub fn turn(
+    ctx: &Context,
+    id: &ZoneId,
+    wish: &Wish,
+    done: &Done,
+    standing: Option<&FoundZone>,
+    took: Duration,
+) {
     let (zone, provider) = (id.zone.as_str(), id.provider.as_str());
     let worst =
         done.failed.values().map(|failed| failed.class).chain(done.trouble.as_ref().map(|t| t.class)).next();
@@ -21,7 +35,6 @@ pub fn turn(ctx: &Context, id: &ZoneId, wish: &Wish, done: &Done, took: Duration
     if !done.changed.is_empty() || !done.failed.is_empty() {
         let failed = done.failed.values().map(|failed| failed.class).next();
         ctx.metrics.provider_called(provider, "apply", failed.map_or(Ok(()), Err::<(), Class>));
-        ctx.metrics.applied(provider, took);
     }
     let mut causes: BTreeMap<Cause, u64> = BTreeMap::new();
     for change in &done.changed {
@@ -34,11 +47,8 @@ pub fn turn(ctx: &Context, id: &ZoneId, wish: &Wish, done: &Done, took: Duration
     for line in Line::ALL {
         let ours = |state: RecordState| match state {
             RecordState::InPlace => {
-                let standing = done
-                    .standing
-                    .iter()
-                    .filter(|(key, found)| key.line == line && found.owner == Owner::Ours);
-                standing
+                let all = standing.into_iter().flatten();
+                all.filter(|(key, found)| key.line == line && found.is_ours())
                     .filter(|(key, found)| wish.wanted.get(*key).is_some_and(|w| w.set == found.set))
                     .count()
             }

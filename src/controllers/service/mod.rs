@@ -4,6 +4,7 @@
 pub mod finalize;
 pub mod report;
 pub mod measure;
+pub mod memory;
 pub mod retained;
 pub mod sync;
 pub mod zone;
@@ -38,6 +39,7 @@ pub async fn run(
                 zone::run(ctx.clone(), id, retained.clone(), source.clone(), stop)
             });
             report::refused(&ctx, &snapshot).await;
+            report::unplaced(&ctx, &snapshot).await;
         }
         tokio::select! {
             () = stop.cancelled() => return,

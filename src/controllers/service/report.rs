@@ -1,7 +1,7 @@
 //! The services' statuses: every record with its node, and conditions a person understands. Written only when they say
 //! something new, whatever became of the changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -9,19 +9,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, Resource};
 use tracing::warn;
 
-use crate::api::RELEASE_ANNOTATION;
 use crate::api::condition::{condition, merged, reasons, types};
-use crate::api::service::{ManagedService, ManagedServiceStatus, RecordStatus};
-use crate::api::vocab::Line;
+use crate::api::service::{BegunRecord, ManagedService, ManagedServiceStatus, RecordStatus};
+use crate::api::vocab::{Family, Line};
+use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION};
+use crate::controllers::accounts::{Unplaced, reason};
 use crate::controllers::service::finalize;
-use crate::controllers::service::sync::Done;
+use crate::controllers::service::memory::Notes;
+use crate::controllers::service::sync::{Done, Failed, Zone};
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::{apply_status, cut, publish};
 use crate::controllers::snapshot::{Managed, Refused, Snapshot};
-use crate::domain::dns_plan::{Held, Owner};
+use crate::domain::dns_plan::{Found, FoundZone, Held};
 use crate::domain::lines::Why;
-use crate::domain::names::{FieldError, ObjectId};
-use crate::domain::records::{RecordKey, Service, Wish};
+use crate::domain::names::{DnsName, FieldError, ObjectId};
+use crate::domain::records::{RecordKey, Service, Values, Wish, id_of};
+use crate::domain::retry::Class;
 use crate::telemetry::chain::Chain;
 
 const MANAGER: &str = "cocoasyncer/service";
@@ -30,16 +33,61 @@ const AT_ONCE: usize = 16;
 /// A condition's message is read on a terminal.
 const MESSAGE: usize = 900;
 
+/// What a turn left behind.
+pub struct Outcome<'a> {
+    /// What became of it.
+    pub done: &'a Done,
+    /// The zone as it stands.
+    pub zone: &'a Zone,
+}
+
 /// Reports every service of a zone after a turn.
-pub async fn report(ctx: &Context, services: &[Managed], wish: &Wish, done: &Done) {
+pub async fn report(ctx: &Context, services: &[Managed], wish: &Wish, outcome: &Outcome<'_>) {
     let now = ctx.now();
-    let by_name = ByName::of(wish, done);
+    let by_name = ByName::of(wish, outcome);
     let fresh = services.iter().filter_map(|managed| {
         let object = managed.object()?;
-        let status = status(managed, object, wish, done, &by_name, now);
+        let status = status(managed, object, wish, outcome, &by_name, now);
         Some((object, status))
     });
     write_all(ctx, fresh.collect()).await;
+}
+
+/// Notes in the statuses that the creation of these records begins; returns the services where that failed, which have
+/// to wait: a half that nobody has noted would be somebody else's.
+pub async fn begin(
+    ctx: &Context,
+    services: &[Managed],
+    notes: &Notes,
+    news: &[RecordKey],
+) -> BTreeSet<ObjectId> {
+    let names: BTreeSet<&DnsName> = news.iter().map(|key| &key.name).collect();
+    let about = services.iter().filter(|managed| names.contains(&managed.service.name));
+    let fresh = about.filter_map(|managed| {
+        let object = managed.object()?;
+        let begun = begun(&managed.service, notes, None);
+        Some((object, ManagedServiceStatus { begun, ..object.status.clone().unwrap_or_default() }))
+    });
+    write_all(ctx, fresh.collect()).await
+}
+
+/// What has begun and doesn't stand as ours yet.
+fn begun(service: &Service, notes: &Notes, standing: Option<&FoundZone>) -> Vec<BegunRecord> {
+    let key = |&(line, family): &(Line, Family)| RecordKey { name: service.name.clone(), line, family };
+    let first = RecordKey { name: service.name.clone(), line: Line::Default, family: Family::V4 };
+    let mine = notes.begun.range(first..).take_while(|(key, _)| key.name == service.name);
+    let mut all: BTreeMap<RecordKey, &Values> = mine.map(|(key, values)| (key.clone(), values)).collect();
+    for (at, values) in &service.begun {
+        all.entry(key(at)).or_insert(values);
+    }
+    let ours = |key: &RecordKey| standing.and_then(|found| found.get(key)).is_some_and(Found::is_ours);
+    let open = all.into_iter().filter(|(key, _)| !ours(key));
+    open.map(|(key, values)| BegunRecord {
+        line: key.line,
+        family: key.family,
+        values: values.iter().map(ToString::to_string).collect(),
+    })
+    .collect()
 }
 
 /// Publishes an event for every service that a turn changed or held; called once a turn, after the statuses.
@@ -52,14 +100,24 @@ pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
     for change in done.held.iter().filter_map(Held::mass_change) {
         held.entry(&change.service).or_default().push(change.to_string());
     }
+    let mut refused: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (key, failed) in done.failed.iter().filter(|(_, failed)| failed.class == Class::User) {
+        refused.entry(key.name.as_str()).or_default().push(format!("{key}: {}", failed.what));
+    }
     let about = services.iter().filter_map(|managed| {
-        let (object, id) = (managed.object()?, &managed.service.id);
-        Some((object.object_ref(&()), changed.remove(id), held.remove(id)))
+        let (object, service) = (managed.object()?, &managed.service);
+        let refused = refused.remove(service.name.as_str());
+        let told = (changed.remove(&service.id), held.remove(&service.id), refused);
+        (told != (None, None, None)).then(|| (object.object_ref(&()), told))
     });
-    let about: Vec<_> = about.filter(|(_, changed, held)| changed.is_some() || held.is_some()).collect();
-    let say = |(object, changed, held): (_, Option<Vec<String>>, Option<Vec<String>>)| async move {
+    let about: Vec<_> = about.collect();
+    type Lines = Option<Vec<String>>;
+    let say = |(object, (changed, held, refused)): (_, (Lines, Lines, Lines))| async move {
         if let Some(lines) = changed {
             publish(ctx, &object, true, "RecordsChanged", "Apply", lines.join("; ")).await;
+        }
+        if let Some(lines) = refused {
+            publish(ctx, &object, false, "RecordRefused", "Apply", lines.join("; ")).await;
         }
         if held.is_some() {
             let note = "more than 30 % of the zone would go or change; the condition RecordsHeld says how to release it";
@@ -69,7 +127,7 @@ pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
     futures::stream::iter(about.into_iter().map(say)).buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
-/// Reports services whose provider this node has not configured.
+/// Reports services whose account was lost between two turns.
 pub async fn provider_unknown(ctx: &Context, snapshot: &Snapshot, services: &[Managed]) {
     for managed in services {
         let Some(object) = managed.object() else { continue };
@@ -77,15 +135,31 @@ pub async fn provider_unknown(ctx: &Context, snapshot: &Snapshot, services: &[Ma
             "spec.platformProvider: {} is not configured on this node",
             object.spec.platform_provider
         );
-        let conditions = vec![
-            condition(types::VALID, true, reasons::AS_WISHED, ""),
-            condition(types::READY, false, reasons::PROVIDER_UNKNOWN, why),
-        ];
-        let status = with_conditions(object, conditions, snapshot.now);
-        write_all(ctx, vec![(object, status)]).await;
-        if managed.service.deleting && managed.service.last.is_empty() {
-            finalize::release(ctx, managed).await;
+        nowhere(ctx, snapshot, managed, reasons::PROVIDER_UNKNOWN, why).await;
+    }
+}
+
+/// Reports services whose records have no place.
+pub async fn unplaced(ctx: &Context, snapshot: &Snapshot) {
+    for (managed, why) in snapshot.unplaced.values() {
+        if let Some(Unplaced { reason, message }) = why {
+            nowhere(ctx, snapshot, managed, reason, cut(message.clone(), MESSAGE)).await;
         }
+    }
+}
+
+async fn nowhere(ctx: &Context, snapshot: &Snapshot, managed: &Managed, reason: &str, why: String) {
+    let Some(object) = managed.object() else { return };
+    let conditions = vec![
+        condition(types::VALID, true, reasons::AS_WISHED, ""),
+        condition(types::READY, false, reason, why),
+    ];
+    let status = with_conditions(object, conditions, snapshot.now);
+    write_all(ctx, vec![(object, status)]).await;
+    let service = &managed.service;
+    let has_none = service.last.is_empty() && service.begun.is_empty();
+    if service.deleting && (has_none || service.retain) {
+        finalize::release(ctx, managed).await;
     }
 }
 
@@ -122,25 +196,32 @@ fn with_conditions(
     }
 }
 
-async fn write_all(ctx: &Context, fresh: Vec<(&ManagedService, ManagedServiceStatus)>) {
+/// Writes what says something new; returns the services where that failed.
+async fn write_all(ctx: &Context, fresh: Vec<(&ManagedService, ManagedServiceStatus)>) -> BTreeSet<ObjectId> {
     let news = fresh.into_iter().filter(|(object, fresh)| object.status.as_ref() != Some(fresh));
     let writes: Vec<(ManagedService, ManagedServiceStatus)> =
         news.map(|(object, fresh)| (object.clone(), fresh)).collect();
     let write = |(object, fresh): (ManagedService, ManagedServiceStatus)| async move {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let api = Api::<ManagedService>::namespaced(ctx.client.clone(), namespace);
-        if let Err(error) = apply_status(&api, &object, &fresh, MANAGER).await {
-            warn!(error = %Chain(&error), "service status not written");
-        }
+        let error = apply_status(&api, &object, &fresh, MANAGER).await.err()?;
+        warn!(error = %Chain(&error), "service status not written");
+        Some(id_of(&object))
     };
-    futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(AT_ONCE).collect::<()>().await;
+    let writes = futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(AT_ONCE);
+    writes.filter_map(std::future::ready).collect().await
 }
 
 /// What was found, held and failed, by name: one pass over the zone serves all its services.
 struct ByName<'a> {
     standing: BTreeMap<&'a str, Vec<(&'a RecordKey, RecordOf<'a>)>>,
     held: BTreeMap<&'a str, Vec<&'a Held>>,
-    failed: BTreeMap<&'a str, Vec<String>>,
+    failed: BTreeMap<&'a str, Vec<(&'a RecordKey, &'a Failed)>>,
+}
+
+/// Ours, and not only a mark.
+pub fn stands(found: &Found) -> bool {
+    found.is_ours() && !found.set.values.is_empty()
 }
 
 struct RecordOf<'a> {
@@ -150,11 +231,13 @@ struct RecordOf<'a> {
 }
 
 impl<'a> ByName<'a> {
-    fn of(wish: &'a Wish, done: &'a Done) -> Self {
+    fn of(wish: &'a Wish, Outcome { done, zone }: &Outcome<'a>) -> Self {
         let mut all = Self { standing: BTreeMap::new(), held: BTreeMap::new(), failed: BTreeMap::new() };
-        for (key, found) in done.standing.iter().filter(|(_, found)| found.owner == Owner::Ours) {
+        let ours = zone.standing().into_iter().flatten().filter(|(_, found)| stands(found));
+        for (key, found) in ours {
             let values = found.set.values.iter().map(ToString::to_string).collect();
-            let wanted = wish.wanted.get(key).or_else(|| wish.farewell.get(key));
+            let wanted =
+                wish.wanted.get(key).or_else(|| wish.others.get(key)).or_else(|| wish.farewell.get(key));
             let wanted = wanted.filter(|wanted| wanted.set.values == found.set.values);
             let wanted = wanted.map(|wanted| (wanted.node.as_str(), wanted.why));
             let record = RecordOf { values, ttl: found.set.ttl, wanted };
@@ -164,7 +247,7 @@ impl<'a> ByName<'a> {
             all.held.entry(held.name().as_str()).or_default().push(held);
         }
         for (key, failed) in &done.failed {
-            all.failed.entry(key.name.as_str()).or_default().push(format!("{key}: {}", failed.what));
+            all.failed.entry(key.name.as_str()).or_default().push((key, failed));
         }
         all
     }
@@ -174,15 +257,16 @@ fn status(
     managed: &Managed,
     object: &ManagedService,
     wish: &Wish,
-    done: &Done,
+    outcome: &Outcome<'_>,
     by_name: &ByName<'_>,
     now: Timestamp,
 ) -> ManagedServiceStatus {
+    let Outcome { done, zone } = outcome;
     let service = &managed.service;
     let old = object.status.clone().unwrap_or_default();
     let owns = wish.names.get(&service.name) == Some(&service.id);
     let name = service.name.as_str();
-    let records = match (owns, done.trouble.is_some()) {
+    let records = match (owns, zone.standing().is_none()) {
         // Unread is not empty: the last known records stay in the status, as they do at the provider.
         (true, true) => old.records.clone(),
         (true, false) => {
@@ -196,7 +280,7 @@ fn status(
         fqdn: name.to_owned(),
         lines: summary(&records),
         records,
-        begun: Vec::new(),
+        begun: if owns { begun(service, zone.notes(), zone.standing()) } else { Vec::new() },
         conditions: merged(&old.conditions, conditions, generation, Time(now)),
         observed_generation: generation,
     }
@@ -252,43 +336,72 @@ fn conditions(service: &Service, wish: &Wish, done: &Done, by_name: &ByName<'_>)
     let failed = by_name.failed.get(name);
     let ready = match (&done.trouble, failed) {
         (Some(trouble), _) => {
-            condition(types::READY, false, reasons::PROVIDER_FAILED, cut(Chain(trouble).to_string(), MESSAGE))
+            condition(types::READY, false, reason(trouble.kind), cut(Chain(trouble).to_string(), MESSAGE))
         }
         (None, Some(failed)) => {
-            condition(types::READY, false, reasons::PROVIDER_FAILED, cut(failed.join("; "), MESSAGE))
+            let words: Vec<String> =
+                failed.iter().map(|(key, failed)| format!("{key}: {}", failed.what)).collect();
+            let worst =
+                failed.iter().map(|(_, failed)| failed.kind).min().map_or(reasons::PROVIDER_FAILED, reason);
+            condition(types::READY, false, worst, cut(words.join("; "), MESSAGE))
         }
         (None, None) if service.deleting && !held.iter().any(|held| held.mass_change().is_some()) => {
             condition(types::READY, false, reasons::DELETING, "its records are being removed")
         }
-        (None, None) => ready(held, &released_by(service, done)),
+        (None, None) => ready(held, &released_by(service, done), &as_fitted(service, wish)),
     };
     vec![valid, ready, held_condition(held, &released_by(service, done))]
 }
 
-fn ready(held: &[&Held], release: &str) -> Condition {
-    let foreign = held.iter().any(|held| matches!(held, Held::Foreign { .. }));
-    let nobody = held.iter().any(|held| matches!(held, Held::NobodyLives { .. }));
-    let mass = held.iter().any(|held| matches!(held, Held::MassChange { .. }));
-    let (good, reason, message) = match () {
-        () if foreign => {
-            (false, reasons::FOREIGN_RECORDS, "records of somebody else stand under this name".to_owned())
-        }
-        () if mass => (false, reasons::MASS_CHANGE, release.to_owned()),
-        () if nobody => (
-            false,
-            reasons::NO_LIVING_NODE,
-            "nobody living can answer for some line: the last records stay".to_owned(),
-        ),
-        () => (true, reasons::AS_WISHED, String::new()),
+/// What differs from the spec without being wrong: the provider's own limits.
+fn as_fitted(service: &Service, wish: &Wish) -> String {
+    let floor = wish.ttl_floor.filter(|floor| service.ttl < *floor);
+    let ttl = floor.map(|floor| format!("the zone takes no TTL under {floor} s: the records have that"));
+    let lines: Vec<&str> = wish.untold.iter().map(|line| line.as_str()).collect();
+    let lines = (!lines.is_empty()).then(|| {
+        format!("the provider can't tell {} apart: they get the answer of default", lines.join(", "))
+    });
+    ttl.into_iter().chain(lines).collect::<Vec<_>>().join("; ")
+}
+
+fn ready(held: &[&Held], release: &str, fitted: &str) -> Condition {
+    let of = |reason: &str| held.iter().find(|held| held.reason() == reason);
+    // The first that holds is the one to mend first.
+    let bad = [
+        ("foreign", reasons::FOREIGN_RECORDS),
+        ("mass_change", reasons::MASS_CHANGE),
+        ("locked", reasons::RECORD_LOCKED),
+        ("paused", reasons::RECORD_PAUSED),
+        ("nobody_lives", reasons::NO_LIVING_NODE),
+        ("contended", reasons::CONTENDED),
+        ("awaited", reasons::AWAITING_NODE),
+    ];
+    let Some((held, reason)) = bad.into_iter().find_map(|(name, reason)| Some((of(name)?, reason))) else {
+        return condition(types::READY, true, reasons::AS_WISHED, fitted);
     };
-    condition(types::READY, good, reason, message)
+    let message = match held {
+        Held::Foreign { .. } => format!(
+            "records of somebody else stand under this name; to take them over: the annotation {ADOPT_ANNOTATION}=true"
+        ),
+        Held::MassChange { .. } => release.to_owned(),
+        Held::NobodyLives { .. } => {
+            "nobody living can answer for some line: the last records stay".to_owned()
+        }
+        held => held.to_string(),
+    };
+    condition(types::READY, false, reason, message)
 }
 
 fn held_condition(held: &[&Held], release: &str) -> Condition {
+    // To wait for another node is not to hold back.
+    let held: Vec<&&Held> = held.iter().filter(|held| !matches!(held, Held::Awaited { .. })).collect();
     let reason = match held.first() {
         None => return condition(types::RECORDS_HELD, false, reasons::NOTHING_HELD, ""),
         Some(_) if held.iter().any(|held| matches!(held, Held::MassChange { .. })) => reasons::MASS_CHANGE,
         Some(Held::Foreign { .. }) => reasons::FOREIGN_RECORDS,
+        Some(Held::Paused { .. }) => reasons::RECORD_PAUSED,
+        Some(Held::Locked { .. }) => reasons::RECORD_LOCKED,
+        Some(Held::Contended { .. }) => reasons::CONTENDED,
         Some(_) => reasons::NO_LIVING_NODE,
     };
     let mut words: Vec<String> = held.iter().map(ToString::to_string).collect();

@@ -1,18 +1,25 @@
-//! One turn of a zone: list, plan, apply. Independent changes fail independently; nothing here knows Kubernetes.
+//! One turn of a zone: list, plan, apply in slices. Independent changes fail independently; nothing here knows
+//! Kubernetes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::dns_plan::{Change, FoundZone, Held, plan};
+use tokio::time::{Instant, timeout};
+
+use crate::controllers::service::memory::Notes;
+use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held, Limits, plan};
 use crate::domain::names::{DnsName, ObjectId};
 use crate::domain::records::{RecordKey, Wish};
 use crate::domain::retry::Class;
 use crate::providers::{DnsProvider, Kind, ProviderError};
 use crate::telemetry::chain::Chain;
 
-/// Longest that listing a zone, or writing one batch, may take.
-const LIST_DEADLINE: Duration = Duration::from_secs(30);
-const APPLY_DEADLINE: Duration = Duration::from_secs(300);
+/// Longest that listing a zone, or writing one slice, may take; every call inside has a shorter one of its own.
+const LIST_DEADLINE: Duration = Duration::from_secs(60);
+const SLICE_DEADLINE: Duration = Duration::from_secs(300);
+/// A zone seen so recently needs no new look before it is changed.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// A record that could not be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +28,23 @@ pub struct Failed {
     pub what: String,
     /// Who can mend it.
     pub class: Class,
+    /// What went wrong.
+    pub kind: Kind,
+}
+
+impl Failed {
+    fn of(error: &ProviderError) -> Self {
+        Self { what: Chain(error).to_string(), class: error.class, kind: error.kind }
+    }
+
+    fn later(what: &str) -> Self {
+        Self { what: what.to_owned(), class: Class::Transient, kind: Kind::Other }
+    }
 }
 
 /// What became of a turn.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// The zone as it stands now.
-    pub standing: FoundZone,
     /// What was changed.
     pub changed: Vec<Change>,
     /// What failed, by record.
@@ -36,8 +53,10 @@ pub struct Done {
     pub held: Vec<Held>,
     /// Digest of the mass change that is held.
     pub digest: Option<String>,
-    /// Why the zone could not be read at all; then nothing was planned.
+    /// Why the zone could not be read; then nothing but failovers was planned, from what was seen before.
     pub trouble: Option<ProviderError>,
+    /// Changes that gave way to something more urgent, and are planned again at once.
+    pub left: usize,
 }
 
 impl Done {
@@ -47,62 +66,192 @@ impl Done {
     }
 }
 
-/// Lists, plans and applies. Changes for `unmarked` services wait: their finalizer is not in place yet. A zone that
-/// can't be read is left alone: an unreadable source never means an empty one.
-pub async fn sync(
-    provider: &dyn DnsProvider,
-    zone: &DnsName,
-    wish: &Wish,
-    unmarked: &BTreeSet<ObjectId>,
-) -> Done {
-    let found = match tokio::time::timeout(LIST_DEADLINE, provider.list(zone)).await {
-        Ok(Ok(listing)) => listing.found,
-        Ok(Err(trouble)) => return Done { trouble: Some(trouble), ..Done::default() },
-        Err(_) => {
-            let what = format!("list {zone}: no answer in {LIST_DEADLINE:?}");
-            let trouble = ProviderError::new(Kind::Unreachable, Class::Transient, what);
-            return Done { trouble: Some(trouble), ..Done::default() };
-        }
-    };
-    let plan = plan(wish, &found);
-    let mut done = Done { standing: found, held: plan.held, digest: plan.digest, ..Done::default() };
-    let (waiting, changes): (Vec<Change>, Vec<Change>) =
-        plan.changes.into_iter().partition(|change| unmarked.contains(&change.service));
-    for change in waiting {
-        let what = "its finalizer could not be set yet".to_owned();
-        done.failed.insert(change.key, Failed { what, class: Class::Transient });
-    }
-    if !changes.is_empty() {
-        apply(provider, zone, changes, &mut done).await;
-    }
-    done
+/// A zone as its worker knows it.
+pub struct Zone {
+    name: DnsName,
+    me: String,
+    provider: Arc<dyn DnsProvider>,
+    notes: Notes,
+    /// What stands there, with our own writes in it; none until it has been read once.
+    standing: Option<FoundZone>,
+    limits: Limits,
+    looked: Option<Instant>,
 }
 
-async fn apply(provider: &dyn DnsProvider, zone: &DnsName, changes: Vec<Change>, done: &mut Done) {
-    let Ok(results) = tokio::time::timeout(APPLY_DEADLINE, provider.apply(zone, &changes)).await else {
-        // Whether they were done is unknown: the next list tells.
-        let what = format!("no answer in {APPLY_DEADLINE:?}");
-        let failed = |change: Change| (change.key, Failed { what: what.clone(), class: Class::Transient });
-        done.failed.extend(changes.into_iter().map(failed));
-        return;
-    };
-    let mut results = results.into_iter();
-    for change in changes {
-        match results.next() {
-            Some(Ok(there)) => {
-                match there {
-                    Some(there) => drop(done.standing.insert(change.key.clone(), there)),
-                    None => drop(done.standing.remove(&change.key)),
+impl Zone {
+    /// The zone `name`, of which nothing is known yet; `me` is this node.
+    pub fn new(name: DnsName, me: String, provider: Arc<dyn DnsProvider>) -> Self {
+        Self {
+            name,
+            me,
+            provider,
+            notes: Notes::default(),
+            standing: None,
+            limits: Limits::default(),
+            looked: None,
+        }
+    }
+
+    /// Works through this provider from now on. Whether it is another one than before: then what was refused may be
+    /// tried again.
+    pub fn through(&mut self, provider: &Arc<dyn DnsProvider>) -> bool {
+        let same = Arc::ptr_eq(&self.provider, provider);
+        if !same {
+            self.provider = provider.clone();
+            self.notes.wake();
+            self.looked = None;
+        }
+        !same
+    }
+
+    /// What stands there; none where that has never been read.
+    pub fn standing(&self) -> Option<&FoundZone> {
+        self.standing.as_ref()
+    }
+
+    /// Creations that have begun and don't carry our mark yet.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// A wish as this zone can have it: its lines, its TTLs, and without what other nodes write.
+    pub fn fit(&mut self, mut wish: Wish) -> Wish {
+        wish.fit(&self.limits);
+        if self.provider.ways().shared {
+            wish.leave_to_others(&self.me);
+        }
+        if let Some(found) = &self.standing {
+            wish.contended = self.notes.contended(&wish, found);
+        }
+        wish
+    }
+
+    /// Plans `wish`, which has been fitted, after a new look where one is needed; with `due` in any case. A look may show
+    /// other limits, so `raw` gives the wish as it was before it was fitted.
+    pub async fn plan(
+        &mut self,
+        wish: Wish,
+        raw: impl Fn() -> Wish,
+        due: bool,
+    ) -> (Wish, DnsPlan, Option<ProviderError>) {
+        let is_failover = |change: &Change| {
+            change.cause.is_never_held() && change.from.as_ref().is_some_and(Found::is_ours)
+        };
+        let remembered = self.standing.as_ref().map(|found| plan(&wish, found));
+        if let Some(known) = remembered.as_ref().filter(|_| self.provider.ways().shared && !due) {
+            let fresh = self.looked.is_some_and(|at| at.elapsed() < FRESH);
+            // The cheapest call is the one not made: our own records may move by what was seen before.
+            if fresh || (!known.changes.is_empty() && known.changes.iter().all(is_failover)) {
+                return (wish, remembered.unwrap_or_default(), None);
+            }
+        }
+        match self.look().await {
+            Ok(()) => {
+                let wish = self.fit(raw());
+                let plan = self.standing.as_ref().map(|found| plan(&wish, found)).unwrap_or_default();
+                self.notes.keep_resting(&plan.changes);
+                (wish, plan, None)
+            }
+            // A zone that can't be read is left alone, but for moving what we know to be ours.
+            Err(trouble) => {
+                let mut plan = remembered.unwrap_or_default();
+                plan.changes.retain(is_failover);
+                (wish, plan, Some(trouble))
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), ProviderError> {
+        let listing = match timeout(LIST_DEADLINE, self.provider.list(&self.name)).await {
+            Ok(listing) => listing?,
+            Err(_) => {
+                let what = format!("list {}: no answer in {LIST_DEADLINE:?}", self.name);
+                return Err(ProviderError::new(Kind::Unreachable, Class::Transient, what));
+            }
+        };
+        let mut found = listing.found;
+        self.notes.amend(&mut found);
+        self.standing = Some(found);
+        self.limits = listing.limits;
+        self.looked = Some(Instant::now());
+        Ok(())
+    }
+
+    /// The next changes to make: at most a slice of what `plan` has left. Those of `unmarked` services wait, for their
+    /// finalizer is not in place, and so do those that were refused a moment ago.
+    pub fn next_slice(
+        &self,
+        plan: &mut std::vec::IntoIter<Change>,
+        unmarked: &BTreeSet<ObjectId>,
+        done: &mut Done,
+    ) -> Vec<Change> {
+        let mut slice = Vec::new();
+        let most = self.provider.ways().batch;
+        while slice.len() < most {
+            let Some(change) = plan.next() else { break };
+            if unmarked.contains(&change.service) {
+                done.failed.insert(change.key, Failed::later("its finalizer could not be set yet"));
+            } else if let Some(failed) = self.notes.rests(&change) {
+                done.failed.insert(change.key, failed.clone());
+            } else {
+                slice.push(change);
+            }
+        }
+        slice
+    }
+
+    /// Those of a slice whose creation must be noted before it begins.
+    pub fn to_note(&self, slice: &[Change]) -> Vec<RecordKey> {
+        if !self.provider.ways().marks_after {
+            return Vec::new();
+        }
+        let news = slice.iter().filter(|change| change.from.is_none() && change.to.is_some());
+        news.map(|change| change.key.clone()).collect()
+    }
+
+    /// Notes creations as begun.
+    pub fn begin(&mut self, slice: &[Change]) {
+        for change in slice.iter().filter(|change| change.from.is_none()) {
+            let values = change.to.as_ref().map(|set| set.values.clone());
+            self.notes.begun.extend(values.map(|values| (change.key.clone(), values)));
+        }
+    }
+
+    /// Makes the changes of a slice.
+    pub async fn apply(&mut self, slice: Vec<Change>, wish: &Wish, done: &mut Done) {
+        let Ok(results) = timeout(SLICE_DEADLINE, self.provider.apply(&self.name, &slice)).await else {
+            // Whether they were done is unknown: the next listing tells.
+            self.looked = None;
+            let what = format!("no answer in {SLICE_DEADLINE:?}");
+            let failed =
+                |change: Change| (change.key, Failed { kind: Kind::Unreachable, ..Failed::later(&what) });
+            done.failed.extend(slice.into_iter().map(failed));
+            return;
+        };
+        let standing = self.standing.get_or_insert_default();
+        let mut results = results.into_iter();
+        for change in slice {
+            match results.next() {
+                Some(Ok(there)) => {
+                    self.notes.made(&change, there.as_ref(), wish);
+                    match there {
+                        Some(there) => drop(standing.insert(change.key.clone(), there)),
+                        None => drop(standing.remove(&change.key)),
+                    }
+                    done.changed.push(change);
                 }
-                done.changed.push(change);
-            }
-            Some(Err(error)) => {
-                done.failed
-                    .insert(change.key, Failed { what: Chain(&error).to_string(), class: error.class });
-            }
-            None => {
-                let what = "the provider gave no answer for it".to_owned();
-                done.failed.insert(change.key, Failed { what, class: Class::Bug });
+                Some(Err(error)) => {
+                    let failed = Failed::of(&error);
+                    self.notes.refused(&change, failed.clone());
+                    // What stands there may not be what was seen.
+                    self.looked = None;
+                    done.failed.insert(change.key, failed);
+                }
+                None => {
+                    let what = "the provider gave no answer for it".to_owned();
+                    let failed = Failed { what, class: Class::Bug, kind: Kind::Other };
+                    done.failed.insert(change.key, failed);
+                }
             }
         }
     }

@@ -8,29 +8,40 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::controllers::service::memory::turn_wait;
 use crate::controllers::service::retained::Retained;
-use crate::controllers::service::sync::{Done, sync};
+use crate::controllers::service::sync::{Done, Zone};
 use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::Context;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
 use crate::domain::causes::put_right;
-use crate::domain::dns_plan::{Found, FoundZone};
+use crate::domain::dns_plan::{DnsPlan, Found, FoundZone, Held};
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, wish};
-use crate::domain::retry::{Class, retry_in};
+use crate::domain::retry::Class;
 use crate::telemetry::chain::Chain;
 
-/// What a worker remembers between two turns; all of it can be lost without harm.
-#[derive(Default)]
-struct Memory {
-    /// The wish of the last turn that listed and applied.
+/// While a long plan is carried out, statuses follow at this pace.
+const REPORT: Duration = Duration::from_secs(1);
+/// A record that another node has to write is looked for again after this long, then less and less often.
+const AWAIT: Duration = Duration::from_secs(3);
+
+type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
+
+/// A worker with what it remembers; all of it can be lost without harm.
+struct Worker {
+    ctx: Context,
+    id: ZoneId,
+    retained: Retained,
+    zone: Option<Zone>,
+    /// The wish of the last turn that planned and applied.
     last: Option<(Wish, Done)>,
     /// When to list again whatever the wish.
     due: Option<Instant>,
-    /// Failed turns in a row.
-    failures: u32,
-    /// Whether the provider was told what stood there before this process started.
-    resumed: bool,
+    /// Turns in a row that failed as a whole, or waited for another node.
+    troubles: u32,
+    awaited: u32,
+    reported: Option<Instant>,
 }
 
 /// Works on one zone until `stop`.
@@ -38,87 +49,157 @@ pub async fn run(
     ctx: Context,
     id: ZoneId,
     retained: Retained,
-    mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    mut snapshots: Snapshots,
     stop: CancellationToken,
 ) {
-    let mut memory = Memory::default();
+    let (zone, last, due, reported) = (None, None, None, None);
+    let mut worker = Worker { ctx, id, retained, zone, last, due, troubles: 0, awaited: 0, reported };
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        let services = snapshot.as_ref().and_then(|snapshot| snapshot.zones.get(&id).cloned());
+        let services = snapshot.as_ref().and_then(|snapshot| snapshot.zones.get(&worker.id).cloned());
         let wait = match (snapshot, services) {
-            (Some(snapshot), Some(services)) => {
-                turn(&ctx, &id, &retained, &snapshot, &services, &mut memory).await
-            }
+            (Some(snapshot), Some(services)) => worker.turn(&snapshot, &services, &snapshots).await,
             _ => RESYNC,
         };
         tokio::select! {
-            () = stop.cancelled() => return ctx.metrics.forget(id.zone.as_str()),
+            () = stop.cancelled() => return worker.ctx.metrics.forget(worker.id.zone.as_str()),
             () = tokio::time::sleep(wait) => {}
             changed = snapshots.changed() => if changed.is_err() { return },
         }
     }
 }
 
-async fn turn(
-    ctx: &Context,
-    id: &ZoneId,
-    retained: &Retained,
-    snapshot: &Snapshot,
-    services: &[Managed],
-    memory: &mut Memory,
-) -> Duration {
-    let Some(provider) = (ctx.provider_for)(id) else {
-        report::provider_unknown(ctx, snapshot, services).await;
-        return RESYNC;
-    };
-    if !memory.resumed {
-        provider.resume(&id.zone, last_known(services, &retained.of(&id.zone)));
-        memory.resumed = true;
+impl Worker {
+    async fn turn(&mut self, snapshot: &Snapshot, services: &[Managed], snapshots: &Snapshots) -> Duration {
+        let Some(provider) = snapshot.provider_of(&self.ctx, &self.id) else {
+            report::provider_unknown(&self.ctx, snapshot, services).await;
+            return RESYNC;
+        };
+        let mut zone = match self.zone.take() {
+            Some(mut zone) => {
+                if zone.through(&provider) {
+                    (self.due, self.troubles) = (None, 0);
+                }
+                zone
+            }
+            None => {
+                provider.resume(&self.id.zone, last_known(services, &self.retained.of(&self.id.zone)));
+                Zone::new(self.id.zone.clone(), self.ctx.me.clone(), provider)
+            }
+        };
+        let before = self.last.as_ref().map(|(wish, _)| wish);
+        let raw = || {
+            let mut wish = wish(services.iter().map(|managed| &*managed.service), &snapshot.cluster);
+            if let Some(before) = before {
+                put_right(&mut wish, before, &snapshot.cluster);
+            }
+            wish
+        };
+        let wish = zone.fit(raw());
+        let due = self.due.is_none_or(|due| due <= Instant::now());
+        let done_with = |(last, done): &(Wish, Done)| done.left == 0 && last.same_targets(&wish);
+        if due || !self.last.as_ref().is_some_and(done_with) {
+            let (wish, plan, trouble) = zone.plan(wish, raw, due).await;
+            let mut done = Done { held: plan.held, digest: plan.digest, trouble, ..Done::default() };
+            let plan = DnsPlan { held: Vec::new(), digest: None, ..plan };
+            self.carry_out(&mut zone, services, &wish, plan, &mut done, snapshots).await;
+            self.settle(&zone, &wish, &done).await;
+            let fresh = Some((wish, done));
+            self.last = fresh;
+            self.report(&zone, services, true).await;
+        } else {
+            self.report(&zone, services, false).await;
+        }
+        self.zone = Some(zone);
+        match (&self.last, self.due) {
+            (Some((_, done)), _) if 0 < done.left => Duration::ZERO,
+            (_, None) => RESYNC,
+            (_, Some(due)) => due.saturating_duration_since(Instant::now()).max(Duration::from_millis(10)),
+        }
     }
-    let mut wish = wish(services.iter().map(|managed| &*managed.service), &snapshot.cluster);
-    if let Some((before, _)) = &memory.last {
-        put_right(&mut wish, before, &snapshot.cluster);
-    }
-    let mut fresh = false;
-    let due = memory.due.is_none_or(|due| due <= Instant::now());
-    let same = memory.last.as_ref().is_some_and(|(last, _)| last.same_targets(&wish));
-    if due || !same {
+
+    /// Makes the changes of a plan, a slice at a time; gives way as soon as the world has changed.
+    async fn carry_out(
+        &mut self,
+        zone: &mut Zone,
+        services: &[Managed],
+        wish: &Wish,
+        plan: DnsPlan,
+        done: &mut Done,
+        snapshots: &Snapshots,
+    ) {
+        let (ctx, id) = (&self.ctx, &self.id);
         let unmarked = finalize::add(ctx, services).await;
         let began = Instant::now();
-        let done = sync(provider.as_ref(), &id.zone, &wish, &unmarked).await;
-        measure::turn(ctx, id, &wish, &done, began.elapsed());
-        memory.failures = if done.is_clean() { 0 } else { memory.failures.saturating_add(1) };
-        memory.due = Some(Instant::now() + next_look(&done, memory.failures));
-        tell(id, &done);
-        let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
-        if let Err(error) = retained.forget(&ctx.client, &id.zone, owned).await {
-            warn!(zone = %id.zone, error = %error, "retained records that a service owns again are not forgotten yet");
+        let mut rest = plan.changes.into_iter();
+        loop {
+            let mut slice = zone.next_slice(&mut rest, &unmarked, done);
+            if slice.is_empty() {
+                break;
+            }
+            let news = zone.to_note(&slice);
+            if !news.is_empty() {
+                zone.begin(&slice);
+                let unnoted = report::begin(ctx, services, zone.notes(), &news).await;
+                slice.retain(|change| !unnoted.contains(&change.service) || change.from.is_some());
+            }
+            let before = done.changed.len();
+            zone.apply(slice, wish, done).await;
+            measure::acknowledged(ctx, id, done.changed.len() - before, began.elapsed());
+            if snapshots.has_changed().unwrap_or(false) {
+                done.left = rest.len();
+                break;
+            }
         }
-        memory.last = Some((wish, done));
-        fresh = true;
+        measure::turn(ctx, id, wish, done, zone.standing(), began.elapsed());
     }
-    if let Some((wish, done)) = &memory.last {
-        // `report` runs whatever became of `apply`; the finalizer falls only after the records did.
-        report::report(ctx, services, wish, done).await;
-        finalize::remove(ctx, id, retained, services, wish, done).await;
-        if fresh {
-            report::events(ctx, services, done).await;
-        }
-    }
-    memory
-        .due
-        .map_or(RESYNC, |due| due.saturating_duration_since(Instant::now()))
-        .max(Duration::from_millis(10))
-}
 
-/// When to list again: after a failure as its class says, else with the resync.
-fn next_look(done: &Done, failures: u32) -> Duration {
-    let classes =
-        done.failed.values().map(|failed| failed.class).chain(done.trouble.as_ref().map(|t| t.class));
-    // A third of the zone's failures at once is still one wait: the jitter of many zones comes from their names.
-    let wait = |class| retry_in(class, failures.saturating_sub(1), 1.0);
-    let soonest = classes.filter_map(|class: Class| wait(class)).min();
-    soonest.unwrap_or(RESYNC).min(RESYNC.mul_f64(5.0))
+    /// What follows from a turn: the log, and when to look again.
+    async fn settle(&mut self, zone: &Zone, wish: &Wish, done: &Done) {
+        tell(&self.id, done);
+        let class = done.trouble.as_ref().map(|trouble| trouble.class);
+        self.troubles = if class.is_some() { self.troubles.saturating_add(1) } else { 0 };
+        let awaits = done.held.iter().any(|held| matches!(held, Held::Awaited { .. }));
+        self.awaited = if awaits { self.awaited.saturating_add(1) } else { 0 };
+        let failed = done.failed.values().any(|failed| failed.class != Class::User);
+        let wait = match class {
+            Some(class) => turn_wait(class, self.troubles),
+            None if awaits => AWAIT.saturating_mul(2u32.saturating_pow(self.awaited.min(8))).min(RESYNC),
+            // What failed before it was tried, as for want of a finalizer, is nobody's refusal.
+            None if failed && zone.notes().next_try().is_none() => Duration::from_secs(1),
+            None => RESYNC,
+        };
+        let next = Instant::now() + wait;
+        self.due = Some(zone.notes().next_try().map_or(next, |retry| retry.min(next)));
+        if done.left == 0 {
+            let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
+            if let Err(error) = self.retained.forget(&self.ctx.client, &self.id.zone, owned).await {
+                warn!(zone = %self.id.zone, error = %error, "retained records that a service owns again are not forgotten yet");
+            }
+        }
+    }
+
+    /// Reports; it runs whatever became of the changes, and the finalizer falls only after the records did.
+    async fn report(&mut self, zone: &Zone, services: &[Managed], fresh: bool) {
+        let Some((wish, done)) = &self.last else { return };
+        let busy = 0 < done.left && self.reported.is_some_and(|at| at.elapsed() < REPORT);
+        if !busy {
+            report::report(&self.ctx, services, wish, &report::Outcome { done, zone }).await;
+            self.reported = Some(Instant::now());
+        }
+        finalize::remove(
+            &self.ctx,
+            &self.id,
+            &self.retained,
+            services,
+            wish,
+            &report::Outcome { done, zone },
+        )
+        .await;
+        if fresh {
+            report::events(&self.ctx, services, done).await;
+        }
+    }
 }
 
 /// What stood in the zone before this process started, by the services' statuses and what was retained.

@@ -1,8 +1,10 @@
 //! A world: the embedded plane, the loops and a provider in memory, with a clock and deaths that a test decides.
 
+pub mod ali;
 pub mod objects;
 pub mod process;
 pub mod ran;
+pub mod servers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::time::Duration;
 use cocoasyncer::api::node::{CocoaNode, CocoaNodeSpec, Liveness};
 use cocoasyncer::api::service::ManagedService;
 use cocoasyncer::api::{crds, vocab::Line};
+use cocoasyncer::assembly::accounts::opener;
+use cocoasyncer::controllers::accounts::{self, Directory};
 use cocoasyncer::controllers::board::{Board, Learned};
 use cocoasyncer::controllers::service::retained::Retained;
 use cocoasyncer::controllers::shared::context::Context;
@@ -22,16 +26,21 @@ use cocoasyncer::controllers::{node, service};
 use cocoasyncer::controlplane::ControlPlane;
 use cocoasyncer::domain::dns_plan::Owner;
 use cocoasyncer::domain::liveness::Reading;
+use cocoasyncer::domain::marks::OwnerId;
 use cocoasyncer::domain::names::DnsName;
 use cocoasyncer::domain::view::ClusterView;
 use cocoasyncer::providers::DnsProvider;
 use cocoasyncer::providers::memory::MemoryProvider;
+use cocoasyncer::telemetry::metrics::provider::ProviderMetrics;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// In whose name the worlds mark records.
+pub const OWNER: &str = "test-owner";
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,10 +88,11 @@ pub fn managed(name: &str, record: &str) -> ManagedService {
     object
 }
 
-/// A whole operator in process, as the node `n1`.
+/// A whole operator in process.
 pub struct World {
     /// Dropping it would end the plane.
     _plane: ControlPlane,
+    me: &'static str,
     pub client: Client,
     pub provider: Arc<MemoryProvider>,
     pub board: Board,
@@ -90,22 +100,32 @@ pub struct World {
     views: Option<watch::Receiver<Arc<ClusterView>>>,
     clock: Arc<AtomicI64>,
     loops: Option<(JoinSet<()>, CancellationToken)>,
+    /// What the calls of real providers are counted in.
+    pub calls: ProviderMetrics,
 }
 
 impl World {
-    /// A world with our CRDs and nothing in it, its loops running.
+    /// A world with our CRDs and nothing in it, its loops running, as the node `n1`.
     pub async fn new() -> Self {
+        Self::of("n1").await
+    }
+
+    /// The same as another node.
+    pub async fn of(me: &'static str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let plane = ControlPlane::in_memory().await.unwrap();
         let client = plane.client();
         install_crds(&client).await;
         let mut world = Self {
             _plane: plane,
+            me,
             client,
             provider: Arc::default(),
             board: Board::default(),
             views: None,
             clock: Arc::new(AtomicI64::new(1_700_000_000)),
             loops: None,
+            calls: ProviderMetrics::default(),
         };
         world.start().await;
         world
@@ -119,8 +139,14 @@ impl World {
         let (clock, provider) = (self.clock.clone(), self.provider.clone());
         let clock = Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap());
         let provider_for = Arc::new(move |_: &_| Some(provider.clone() as Arc<dyn DnsProvider>));
-        let ctx =
-            Context::new(self.client.clone(), "n1".into(), stores, clock, provider_for, Default::default());
+        let ctx = Context::new(
+            self.client.clone(),
+            self.me.into(),
+            stores,
+            clock,
+            provider_for,
+            Default::default(),
+        );
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let seen = || snapshots.subscribe();
         let retained = Retained::load(&self.client).await.unwrap();
@@ -144,7 +170,18 @@ impl World {
             let _open = (secrets, fed, owner);
             std::future::pending().await
         });
-        tasks.spawn(snapshot::run(ctx, self.board.clone(), snapshots, stop.clone()));
+        let directory = watch::Sender::<Arc<Directory>>::default();
+        let placing = directory.subscribe();
+        let owner = watch::Sender::new(OwnerId::parse(OWNER, "").ok());
+        let seconds = Arc::new(|| u64::try_from(Timestamp::now().as_second()).unwrap());
+        let open = opener(self.calls.clone(), seconds);
+        let asked = owner.subscribe();
+        tasks.spawn(async move {
+            let _open = owner;
+            std::future::pending().await
+        });
+        tasks.spawn(accounts::run(ctx.clone(), open, asked, seen(), directory, stop.clone()));
+        tasks.spawn(snapshot::run(ctx, self.board.clone(), placing, snapshots, stop.clone()));
         self.loops = Some((tasks, stop));
     }
 
