@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::controllers::service::sync::Failed;
 use crate::domain::dns_plan::{Change, Found, FoundZone};
 use crate::domain::lines::Why;
+use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Values, Wish};
 use crate::domain::retry::{Class, retry_in};
 
@@ -85,9 +86,9 @@ impl Notes {
         self.resting.values().map(|resting| resting.until).min()
     }
 
-    /// Those that rest may be tried again: the account has other keys now.
-    pub fn wake(&mut self) {
-        self.resting.clear();
+    /// Those that rest and are `meant` may be tried again: somebody has mended something.
+    pub fn wake(&mut self, meant: impl Fn(&DnsName) -> bool) {
+        self.resting.retain(|key, _| !meant(&key.name));
     }
 
     /// Forgets who rests among records that `wish` and `found` no longer set against each other.
@@ -154,7 +155,7 @@ pub fn turn_wait(class: Class, failures: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::api::vocab::{Family, Line};
-    use crate::domain::names::{DnsName, ObjectId};
+    use crate::domain::names::ObjectId;
     use crate::domain::records::{Cause, Wanted};
     use crate::providers::Kind;
 
@@ -232,7 +233,7 @@ mod tests {
             assert!(notes.rests(&bad).is_none());
         }
         notes.refused(&bad, failed(Class::User));
-        notes.wake();
+        notes.wake(|_| true);
         assert!(notes.rests(&bad).is_none(), "other keys");
         notes.refused(&bad, failed(Class::Transient));
         notes.keep_resting(&[]);
@@ -245,17 +246,30 @@ mod tests {
         let taken = wish("a", 2, Why::TakenOver);
         notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
         let standing = |last: u8| -> FoundZone { [(key("a"), Found::ours(set(last)))].into() };
-        assert!(notes.contended(&taken, &standing(2)).is_empty());
-        assert!(
-            notes.contended(&taken, &standing(7)).is_empty(),
-            "a hand that writes something else is no node"
-        );
-        assert!(notes.contended(&taken, &standing(1)).contains(&key("a")));
-        assert!(
-            notes.contended(&taken, &standing(2)).contains(&key("a")),
-            "and it stays so while it is lost"
-        );
-        assert!(notes.contended(&wish("a", 1, Why::Own), &standing(1)).is_empty(), "until it is back");
-        assert!(notes.contended(&taken, &standing(2)).is_empty());
+        let mut contended = |wish: &Wish, standing: &FoundZone| {
+            let mut wish = wish.clone();
+            notes.look_round(&mut wish, standing);
+            wish.contended.contains(&key("a"))
+        };
+        assert!(!contended(&taken, &standing(2)));
+        assert!(contended(&taken, &standing(1)));
+        assert!(contended(&taken, &standing(2)), "and it stays so while it is lost");
+        assert!(!contended(&wish("a", 1, Why::Own), &standing(1)), "until it is back");
+        assert!(!contended(&taken, &standing(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_is_handed_back_by_who_took_it() {
+        let mut notes = Notes::default();
+        let taken = wish("a", 2, Why::TakenOver);
+        notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
+        let standing: FoundZone = [(key("a"), Found::ours(set(2)))].into();
+        let mut back = Wish { others: wish("a", 1, Why::Own).wanted, ..Wish::default() };
+        notes.look_round(&mut back, &standing);
+        assert!(back.wanted.contains_key(&key("a")) && back.others.is_empty());
+        notes.made(&change("a", Some(2), Some(1)), Some(&Found::ours(set(1))), &back);
+        let mut after = Wish { others: wish("a", 1, Why::Own).wanted, ..Wish::default() };
+        notes.look_round(&mut after, &[(key("a"), Found::ours(set(1)))].into());
+        assert!(after.wanted.is_empty(), "and then it is the other's again");
     }
 }

@@ -109,10 +109,15 @@ impl Zone {
         let same = Arc::ptr_eq(&self.provider, provider);
         if !same {
             self.provider = provider.clone();
-            self.notes.wake();
+            self.notes.wake(|_| true);
             self.looked = None;
         }
         !same
+    }
+
+    /// What was refused under names whose owner has said anew what may be taken over is tried again.
+    pub fn heed(&mut self, before: &BTreeSet<DnsName>, now: &BTreeSet<DnsName>) {
+        self.notes.wake(|name| before.contains(name) != now.contains(name));
     }
 
     /// What stands there; none where that has never been read.
@@ -152,9 +157,8 @@ impl Zone {
         if let Some(known) = remembered.as_ref().filter(|_| self.provider.ways().shared && why != Why::Due) {
             let fresh = self.looked.is_some_and(|at| at.elapsed() < FRESH);
             // The cheapest call is the one not made: our own records may move by what was seen before.
-            if (why == Why::GoesOn && fresh)
-                || (!known.changes.is_empty() && known.changes.iter().all(is_failover))
-            {
+            let moves = known.changes.iter().any(|change| self.notes.rests(change).is_none());
+            if (why == Why::GoesOn && fresh) || (moves && known.changes.iter().all(is_failover)) {
                 return (wish, remembered.unwrap_or_default(), None);
             }
         }

@@ -103,6 +103,9 @@ impl Worker {
             Some((last, _)) if last.same_targets(&wish) => None,
             _ => Some(Why::Wish),
         };
+        if let Some((last, _)) = &self.last {
+            zone.heed(&last.adopt, &wish.adopt);
+        }
         if let Some(why) = why {
             let (wish, plan, trouble) = zone.plan(wish, raw, why).await;
             let mut done = Done { held: plan.held, digest: plan.digest, trouble, ..Done::default() };

@@ -25,12 +25,12 @@ fn tells(message: &str, parts: &[&str]) {
 async fn a_wrong_key_is_said_and_a_new_one_taken_without_a_restart() {
     let fake = ali().await;
     let world = World::new().await;
-    give_account(&world, &fake, "not the secret").await;
+    give_account(&world, &fake, "not-the-secret").await;
     site(&world).await;
     world.create(&at_ali("www")).await;
     let message = world.condition("www", "Ready", "CredentialsRefused").await;
     tells(&message, &["SignatureDoesNotMatch"]);
-    assert!(!message.contains("not the secret"));
+    assert!(!message.contains("not-the-secret"));
     let calls = fake.calls().len();
     world.annotate("www", "example.com/unrelated", "1").await;
     world.condition("www", "Ready", "CredentialsRefused").await;
@@ -78,21 +78,31 @@ async fn a_zone_that_is_not_there_is_said_at_once() {
 #[tokio::test]
 async fn one_bad_record_rests_while_all_others_go_through() {
     let fake = ali().await;
-    fake.set_lines("example.com", &["default", "unicom"]);
+    let no_such_line = Fault::Refuse("SubDomainInvalid.Line");
+    fake.trouble(Trouble::at("AddDomainRecord", no_such_line).only("Line", "telecom"));
     let world = operator(&fake, "n1").await;
     site(&world).await;
     for name in ["a", "b", "c"] {
         world.create(&at_ali(name)).await;
     }
     for name in ["a", "b", "c"] {
-        tells(&world.condition(name, "Ready", "LineNotAllowed").await, &["[CT]", "request"]);
+        tells(&world.condition(name, "Ready", "LineNotAllowed").await, &["[CT]", "SubDomainInvalid.Line"]);
     }
-    let right: Vec<String> =
-        ["a", "b", "c"].iter().flat_map(|name| rows(name, &[("default", "203.0.113.1")])).collect();
-    settles(&fake, &right).await;
-    let refused =
-        fake.calls().iter().filter(|call| call.action == "AddDomainRecord" && !call.is_done()).count();
+    let others = ["a", "b", "c"].iter().flat_map(|name| rows(name, &[("default", "203.0.113.1")]));
+    settles(&fake, &others.collect::<Vec<_>>()).await;
+    let refused = fake.calls().iter().filter(|call| !call.is_done()).count();
     assert_eq!(refused, 3, "each was tried once, and rests");
+}
+
+#[tokio::test]
+async fn lines_that_the_edition_lacks_get_the_answer_of_default_and_that_is_said() {
+    let fake = ali().await;
+    fake.set_lines("example.com", &["default", "unicom"]);
+    let world = operator(&fake, "n1").await;
+    site(&world).await;
+    world.create(&at_ali("www")).await;
+    tells(&world.condition("www", "Ready", "AsWished").await, &["CT", "default"]);
+    settles(&fake, &rows("www", &[("default", "203.0.113.1")])).await;
 }
 
 #[tokio::test]
@@ -157,7 +167,7 @@ async fn a_provider_that_talks_nonsense_is_left_alone_until_it_talks_sense() {
         fake.trouble(Trouble::anywhere(Fault::Instead(mishap)));
         world.annotate("www", cocoasyncer::api::ADOPT_ANNOTATION, "true").await;
         let reason = if mishap == Mishap::Close { "ProviderUnreachable" } else { "ProviderFailed" };
-        tells(&world.condition("www", "Ready", reason).await, &["example.com"]);
+        tells(&world.condition("www", "Ready", reason).await, &["DescribeDomainRecords"]);
         let status = world.services().get("www").await.unwrap().status.unwrap();
         assert_eq!(status.records.len(), 2, "unread is not empty");
         fake.end_troubles();
