@@ -29,7 +29,7 @@ use crate::providers::rfc2136::account::Account;
 use crate::providers::rfc2136::apply::{Outcome, Run};
 use crate::providers::rfc2136::errors::{Doing, Place};
 use crate::providers::rfc2136::listing::Aside;
-use crate::providers::rfc2136::message::{SOA, question};
+use crate::providers::rfc2136::message::{Rcode, SOA, question};
 use crate::providers::rfc2136::session::{Meaning, Patience, Session, SessionError, View};
 use crate::providers::rfc2136::step::Step;
 use crate::providers::rfc2136::tsig::Key;
@@ -78,8 +78,9 @@ impl Rfc2136Provider {
             let answer = match session.ask("soa", message).await {
                 Ok(answer) => answer,
                 // That is how servers say that a name is none of theirs.
-                Err(SessionError::Refused { means: Meaning::Rights | Meaning::Zone, .. }) => continue,
-                Err(error) => return Err(view.explain(name, error).await),
+                Err(SessionError::Refused { rcode: Rcode::REFUSED, .. }) => continue,
+                Err(SessionError::Refused { means: Meaning::Zone, .. }) => continue,
+                Err(error) => return Err(error),
             };
             if let Some(zone) = answer.zone().filter(|zone| name.is_within(zone)) {
                 return Ok(Some(zone));

@@ -155,9 +155,8 @@ impl View<'_> {
             };
             *means = match asked.await {
                 Ok(answer) if answer.zone().as_ref() == Some(zone) => Meaning::Rights,
-                Ok(_) | Err(SessionError::Refused { means: Meaning::Rights | Meaning::Zone, .. }) => {
-                    Meaning::Zone
-                }
+                // So says a server that has no such zone; Knot doesn't sign it.
+                Ok(_) | Err(SessionError::Refused { rcode: Rcode::REFUSED, .. }) => Meaning::Zone,
                 Err(SessionError::Refused { .. }) => Meaning::Key,
                 Err(_) => Meaning::Unclear,
             };
