@@ -12,6 +12,7 @@ use crate::api::vocab::{Line, NetworkType, WorkMode};
 use crate::config::checks::{
     ADDRESS, apart, authority, existing, first_node, listen, log, networks, node_name, parsed,
 };
+use crate::domain::marks::OwnerId;
 use crate::domain::names::{DnsName, FieldError};
 
 pub mod checks;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub reverse_proxy: bool,
     /// Who answers for the zones of the DNS server inside.
     pub authority: Authority,
+    /// Who marks this installation's records, whatever is kept; none: as kept.
+    pub owner_id: Option<OwnerId>,
     /// What is logged.
     pub log: Log,
 }
@@ -177,6 +180,7 @@ pub struct Flags {
     pub reverse_proxy: bool,
     pub hostmaster: Option<String>,
     pub name_servers: Vec<String>,
+    pub owner_id: Option<String>,
     pub log: String,
     pub log_format: String,
 }
@@ -222,6 +226,7 @@ impl Settings {
             first_node: first_node(&flags, &node, listen.api)?,
             reveal_credentials_to: networks(&flags.reveal_credentials_to)?,
             authority: authority(&flags)?,
+            owner_id: flags.owner_id.as_deref().map(|id| OwnerId::parse(id, "--owner-id")).transpose()?,
             log: log(&flags)?,
             line_tables: existing("--line-table", flags.line_tables, Path::is_file, "file")?,
             manifests: existing("--manifests", flags.manifests, Path::is_dir, "folder")?,
@@ -362,6 +367,7 @@ mod tests {
         check("--reveal-credentials-to", "not a CIDR", |f, _| f.reveal_credentials_to = one("192.0.2.0/33"));
         check("--hostmaster", "not a mail address", |f, _| f.hostmaster = Some("example.com".into()));
         check("--name-server", "empty label", |f, _| f.name_servers = one("ns..example.com"));
+        check("--owner-id", "1 to 20", |f, _| f.owner_id = Some("Ours".into()));
         check("--log", "write e.g.", |f, _| f.log = "cocoasyncer=noisy".into());
         check("--log-format", "text, json", |f, _| f.log_format = "xml".into());
     }

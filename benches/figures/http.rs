@@ -59,6 +59,7 @@ fn view() -> anyhow::Result<ClusterView> {
         created_at: now,
         updated_at: now,
         generation: 1,
+        owner: None,
         nodes: (1..=3).map(node).collect::<Result<_, _>>()?,
         services: Arc::new((1..=3).map(service).collect::<Result<_, _>>()?),
         accounts: Vec::new(),

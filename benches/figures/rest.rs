@@ -59,6 +59,7 @@ fn beat(name: &str, address: &str) -> anyhow::Result<Vec<u8>> {
         created_at: now,
         updated_at: now,
         generation: 1,
+        owner: None,
         nodes: vec![node],
         services: Arc::default(),
         accounts: Vec::new(),

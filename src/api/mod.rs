@@ -43,3 +43,13 @@ pub const NODE_SECRET_KEY: &str = "cocoaSecret";
 pub const ACCESS_KEY: &str = "accessKey";
 /// Key in a platform account's Secret: the access key's secret.
 pub const ACCESS_SECRET: &str = "accessSecret";
+/// Key in an Ali account's Secret: where its calls go.
+pub const ACCOUNT_ENDPOINT: &str = "endpoint";
+/// Key in an Ali account's Secret: how its calls are signed.
+pub const ACCOUNT_SIGNATURE: &str = "signature";
+/// Key in an RFC2136 account's Secret: its name servers.
+pub const ACCOUNT_SERVER: &str = "server";
+/// ConfigMap in [`SYSTEM_NAMESPACE`] with the id that marks this installation's records.
+pub const OWNER_CONFIG_MAP: &str = "cocoasyncer-owner";
+/// Its key for the id.
+pub const OWNER_KEY: &str = "id";

@@ -21,8 +21,9 @@ use crate::controllers::shared::context::{Clock, Context};
 use crate::controllers::snapshot::Snapshot;
 use crate::controllers::stores::Stores;
 use crate::controllers::view::{self, Facts};
-use crate::controllers::{local, service, snapshot, sync};
+use crate::controllers::{local, owner, service, snapshot, sync};
 use crate::dns::source::LineTables;
+use crate::domain::marks::OwnerId;
 use crate::domain::names::{DnsName, FieldError};
 use crate::domain::records::ZoneId;
 use crate::domain::view::ClusterView;
@@ -96,7 +97,11 @@ impl Loops {
         metrics.register(registry).context("register the loops' metrics")?;
         let stores = Stores::start(&client, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
         let ctx = Context::new(client.clone(), settings.node.clone(), stores, clock, provider_for, metrics);
+        let owner = owner::load(&client, &settings.node, settings.owner_id.as_ref()).await;
+        let owner = owner.context("who marks this installation's records")?;
         let joined = Joined {
+            owner: watch::Sender::new(owner),
+            owner_fixed: settings.owner_id.clone(),
             facts: Facts { api_port, reverse_proxy: settings.reverse_proxy },
             retained: Retained::load(&client).await.context("read the records that were retained")?,
             serials: Serials::load(&client).await.context("read the serials of the zones")?,
@@ -118,6 +123,8 @@ struct Joined {
     serials: Serials,
     peers: PeerClient,
     local: Arc<LocalProvider>,
+    owner: watch::Sender<Option<OwnerId>>,
+    owner_fixed: Option<OwnerId>,
     name_servers: Vec<DnsName>,
     tables: Arc<LineTables>,
     open: Open,
@@ -131,13 +138,24 @@ impl Joined {
         stop: &CancellationToken,
         tasks: &mut Tasks,
     ) -> Loops {
-        let Self { ctx, facts, retained, serials, peers, local, name_servers, tables, open } = self;
+        let Self {
+            ctx,
+            facts,
+            retained,
+            serials,
+            peers,
+            local,
+            owner,
+            owner_fixed,
+            name_servers,
+            tables,
+            open,
+        } = self;
         let stop = || stop.clone();
         let board = Board::default();
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
         let (known, fed) = (watch::Sender::default(), watch::Sender::new(()));
-        let owner = watch::Sender::new(crate::domain::marks::OwnerId::parse("wip", "").ok());
         let directory = watch::Sender::<Arc<Directory>>::default();
         let seen = || snapshots.subscribe();
         let loops = Loops {
@@ -151,9 +169,11 @@ impl Joined {
         let inside = local::Inside { local, name_servers, retained: retained_too, tables: sink, serials };
         let beating =
             beats::run(ctx.clone(), board.clone(), peers.clone(), seen(), known.subscribe(), stop());
-        let viewing = view::Sources { snapshots: seen(), secrets: known.subscribe(), fed: fed.subscribe() };
+        let (secrets, markers, marked_by) = (known.subscribe(), owner.subscribe(), owner.subscribe());
+        let viewing = view::Sources { snapshots: seen(), secrets, fed: fed.subscribe(), owner: markers };
         let feeding = beats::feed(ctx.clone(), board.clone(), seen(), fed, stop());
         tasks.spawn_infallible("caches", ready_when_seen(readiness.take("caches"), seen(), stop()));
+        tasks.spawn_infallible("owner id", owner::run(ctx.clone(), owner_fixed, owner, stop()));
         tasks.spawn_infallible("own watchdog", feeding);
         tasks.spawn_infallible("beats", beating);
         tasks.spawn_infallible("addresses", addresses::run(ctx.clone(), board.clone(), seen(), stop()));
@@ -165,7 +185,7 @@ impl Joined {
         tasks.spawn_infallible("pushes", sync::run(peers, ctx.metrics.clone(), loops.views.clone(), stop()));
         tasks.spawn_infallible("nodes' secrets", secrets::run(ctx.client.clone(), seen(), known, stop()));
         let placing = directory.subscribe();
-        let accounts = accounts::run(ctx.clone(), open, owner.subscribe(), seen(), directory, stop());
+        let accounts = accounts::run(ctx.clone(), open, marked_by, seen(), directory, stop());
         tasks.spawn_infallible("accounts", accounts);
         tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, placing, snapshots, stop()));
         loops

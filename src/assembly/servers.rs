@@ -136,7 +136,7 @@ impl Sockets {
             }
         });
         let reveal_to = settings.reveal_credentials_to.clone();
-        let state = state::Settings { reveal_to };
+        let state = state::Settings { reveal_to, owner: settings.owner_id.clone() };
         let state = ApiState::new(loops.views.clone(), client, registry, &http, state)
             .context("register the cluster's metrics")?;
         // Set once: there is one start.

@@ -1,7 +1,9 @@
 //! `provider`: accounts of DNS platforms, as Secrets with our label. Keys come from a file, a pipe or a prompt without
 //! echo, never from the command line, and no command shows them again.
 
-use std::path::PathBuf;
+mod account;
+mod tsig;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -11,20 +13,22 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams};
 use serde::Serialize;
 
-use crate::api::vocab::PlatformProvider;
-use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL};
+use crate::api::PROVIDER_LABEL;
+use crate::api::vocab::{Line, PlatformProvider};
 use crate::cli::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::node::FIELD_MANAGER;
 use crate::cli::output::{Text, Tone};
-use crate::cli::prompt::{self, From};
+use crate::cli::prompt;
+use crate::cli::provider::account::{AccountArgs, Shown};
 use crate::config::checks::check_object_name;
 use crate::domain::names::FieldError;
+use crate::domain::secret::Secret;
 
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
 pub enum ProviderCommand {
-    /// Create an account or replace its keys
+    /// Create an account, or replace it with all its settings
     Set(SetArgs),
     /// List accounts, without their keys
     #[command(visible_alias = "ls")]
@@ -50,12 +54,8 @@ pub enum ProviderCommand {
 pub struct SetArgs {
     /// The platform: Ali or RFC2136
     platform: String,
-    /// File with the access key's id; left out: asked for, or the first line of standard input
-    #[arg(long, value_name = "FILE")]
-    access_key_file: Option<PathBuf>,
-    /// File with the access key's secret; left out: asked for, or the next line of standard input
-    #[arg(long, value_name = "FILE")]
-    access_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    account: AccountArgs,
     /// Name of the Secret; left out: platform- and the platform
     #[arg(long, value_name = "SECRET")]
     name: Option<String>,
@@ -72,6 +72,18 @@ struct Row {
     namespace: String,
     name: String,
     complete: bool,
+    /// Its servers or its endpoint.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    at: String,
+    /// Lines that have a key of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<Line>,
+    /// Keys of the Secret that must be there and are not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<String>,
+    /// Keys of the Secret for lines that there are not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<String>,
 }
 
 /// Runs one of them.
@@ -91,11 +103,8 @@ async fn set(args: SetArgs, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
     let platform = remote(&args.platform)?;
     let name = secret_name(platform, args.name.as_deref())?;
     let plane = ctx.access.plane().await?;
-    let key = args.access_key_file.as_deref().map_or(From::Person("accessKey: "), From::File);
-    let key = prompt::secret(key, "--access-key-file")?;
-    let secret = args.access_secret_file.as_deref().map_or(From::Person("accessSecret: "), From::File);
-    let secret = prompt::secret(secret, "--access-secret-file")?;
-    let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+    let data = args.account.data(platform)?;
+    let bytes = |(key, value): (String, Secret)| (key, ByteString(value.expose().as_bytes().to_vec()));
     let object = SecretObject {
         metadata: ObjectMeta {
             name: Some(name.clone()),
@@ -103,13 +112,7 @@ async fn set(args: SetArgs, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
             labels: Some([(PROVIDER_LABEL.to_owned(), platform.as_str().to_owned())].into()),
             ..ObjectMeta::default()
         },
-        data: Some(
-            [
-                (ACCESS_KEY.to_owned(), bytes(key.expose())),
-                (ACCESS_SECRET.to_owned(), bytes(secret.expose())),
-            ]
-            .into(),
-        ),
+        data: Some(data.into_iter().map(bytes).collect()),
         ..SecretObject::default()
     };
     let api: Api<SecretObject> = Api::namespaced(plane.client.clone(), &args.namespace);
@@ -158,24 +161,44 @@ async fn list(ctx: &mut Ctx<'_>) -> Result<(), CliError> {
         );
     }
     let cells = rows.into_iter().map(|row| {
-        let (keys, tone) = match row.complete {
-            true => (lang.pick("complete", "完整"), Tone::Good),
-            false => (lang.pick("incomplete", "不完整"), Tone::Bad),
+        let keys = match (row.complete, row.missing.as_slice()) {
+            (true, _) => Text::toned(lang.pick("complete", "完整"), Tone::Good),
+            (false, []) => told(lang.pick("no such line:", "无此线路:"), &row.unknown),
+            (false, missing) => told(lang.pick("missing:", "缺少:"), missing),
         };
-        [row.platform.into(), format!("{}/{}", row.namespace, row.name).into(), Text::toned(keys, tone)]
+        let lines: Vec<&str> = row.lines.iter().map(|line| line.as_str()).collect();
+        let secret = format!("{}/{}", row.namespace, row.name);
+        [row.platform.into(), secret.into(), row.at.into(), lines.join(" ").into(), keys]
     });
-    ctx.out.table([lang.pick("PLATFORM", "平台"), "SECRET", lang.pick("KEYS", "密钥")], cells.collect())
+    let head = [
+        lang.pick("PLATFORM", "平台"),
+        "SECRET",
+        lang.pick("AT", "地址"),
+        lang.pick("LINES", "线路"),
+        lang.pick("KEYS", "密钥"),
+    ];
+    ctx.out.table(head, cells.collect())
+}
+
+fn told(what: &str, keys: &[String]) -> Text {
+    Text::toned(format!("{what} {}", keys.join(" ")), Tone::Bad)
 }
 
 fn row(secret: &SecretObject) -> Row {
-    let has = |key: &str| {
-        secret.data.as_ref().and_then(|data| data.get(key)).is_some_and(|bytes| !bytes.0.is_empty())
-    };
+    let platform = secret.labels().get(PROVIDER_LABEL).cloned().unwrap_or_default();
+    let data = secret.data.clone().unwrap_or_default();
+    // Of a platform that there is not, the two keys are all that can be looked for.
+    let Shown { at, lines, missing, unknown } =
+        Shown::of(platform.parse().unwrap_or(PlatformProvider::Ali), &data);
     Row {
-        platform: secret.labels().get(PROVIDER_LABEL).cloned().unwrap_or_default(),
+        platform,
         namespace: secret.namespace().unwrap_or_default(),
         name: secret.name_any(),
-        complete: has(ACCESS_KEY) && has(ACCESS_SECRET),
+        complete: missing.is_empty() && unknown.is_empty(),
+        at,
+        lines,
+        missing,
+        unknown,
     }
 }
 
@@ -215,5 +238,9 @@ mod tests {
         .unwrap();
         let text = serde_json::to_string(&row(&secret)).unwrap();
         assert_eq!(text, r#"{"platform":"Ali","namespace":"n","name":"s","complete":true}"#);
+        let mut less = secret;
+        less.data.as_mut().unwrap().remove("accessSecret");
+        let text = serde_json::to_string(&row(&less)).unwrap();
+        assert!(text.ends_with(r#""complete":false,"missing":["accessSecret"]}"#), "{text}");
     }
 }

@@ -166,6 +166,9 @@ struct ServerArgs {
         help_heading = "Zones"
     )]
     name_servers: Vec<String>,
+    /// Marks this installation's records at shared DNS providers, for one whose id was lost; left out: the id that it has
+    #[arg(long, value_name = "ID", env = "COCOASYNCER_OWNER_ID", help_heading = "Zones")]
+    owner_id: Option<String>,
     /// What is logged, e.g. `info,cocoasyncer=debug`
     #[arg(
         long,
@@ -212,6 +215,7 @@ impl ServerArgs {
             reverse_proxy,
             hostmaster,
             name_servers,
+            owner_id,
             log,
             log_format,
         } = self;
@@ -239,6 +243,7 @@ impl ServerArgs {
             reverse_proxy,
             hostmaster,
             name_servers,
+            owner_id,
             log,
             log_format,
         }
@@ -300,7 +305,7 @@ mod tests {
         let all = settings(
             "--node tokyo --api-listen 127.0.0.1:1 --dns-listen 127.0.0.1:2,[::1]:2 --lines CT,CU --network-type Both \
              --public-address 203.0.113.7,2001:db8::7 --address https://t.example.com/ --reveal-credentials-to 192.0.2.0/24 \
-             --name-server ns1.example.com --log-format json --work-mode follower",
+             --name-server ns1.example.com --owner-id ours --log-format json --work-mode follower",
         )
         .unwrap();
         assert_eq!(all.node, "tokyo");
@@ -308,6 +313,7 @@ mod tests {
         assert_eq!(all.first_node.lines, [Line::CT, Line::CU]);
         assert_eq!(all.first_node.address, "https://t.example.com");
         assert_eq!(all.first_node.fixed.len(), 2);
+        assert_eq!(all.owner_id.unwrap().as_str(), "ours");
         assert!(
             matches!(all.plane, Plane::Embedded(inside) if inside.kubeconfig.ends_with("data/kubeconfig"))
         );

@@ -12,6 +12,7 @@ use crate::api::SYSTEM_NAMESPACE;
 use crate::api::vocab::WorkMode;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
+use crate::domain::marks::OwnerId;
 use crate::domain::view::ClusterView;
 
 /// The ConfigMap that remembers the cluster's generation.
@@ -75,10 +76,15 @@ pub fn digest(view: &ClusterView) -> String {
         part(&serde_json::to_string(&service.spec).unwrap_or_default());
         part(service.release.as_deref().unwrap_or_default());
     }
+    part(view.owner.as_ref().map(OwnerId::as_str).unwrap_or_default());
     for account in &view.accounts {
         part(account.provider.as_str());
         part(account.access_key.expose());
         part(account.access_secret.expose());
+        for (key, value) in &account.data {
+            part(key);
+            part(value.expose());
+        }
     }
     context.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -28,4 +28,5 @@ pub mod view;
 pub mod sync;
 pub mod manifests;
 pub mod serials;
+pub mod owner;
 pub mod local;

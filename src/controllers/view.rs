@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,9 +22,12 @@ use crate::controllers::snapshot::Snapshot;
 use crate::domain::cluster::Vital;
 use crate::domain::lines::{Assignment, Why, assign};
 use crate::domain::liveness::Pulse;
+use crate::domain::marks::OwnerId;
 use crate::domain::names::ObjectId;
 use crate::domain::secret::Secret;
 use crate::domain::view::{AccountView, ClusterView, NodeView, ServiceView};
+use crate::wire::cluster::MAX_ACCOUNT_DATA;
+use crate::wire::read::MAX_TEXT;
 
 /// What the view needs beside the snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,8 @@ pub struct Sources {
     pub secrets: watch::Receiver<Arc<NodeSecrets>>,
     /// This node fed its watchdog.
     pub fed: watch::Receiver<()>,
+    /// Who marks records.
+    pub owner: watch::Receiver<Option<OwnerId>>,
 }
 
 /// Publishes the view whenever something in it changed, the own watchdog included.
@@ -53,20 +59,23 @@ pub async fn run(
     out: watch::Sender<Arc<ClusterView>>,
     stop: CancellationToken,
 ) {
-    let Sources { mut snapshots, mut secrets, mut fed } = sources;
+    let Sources { mut snapshots, mut secrets, mut fed, mut owner } = sources;
     let mut remembered = None;
     let mut costly: Option<Costly> = None;
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         let known = secrets.borrow_and_update().clone();
+        let marker = owner.borrow_and_update().clone();
         fed.mark_unchanged();
         if let Some(snapshot) = snapshot {
             // By what it was made of and not by who woke: waiting for a change marks it as seen.
-            let kept = costly.take().filter(|kept| kept.is_of(&snapshot, &known));
+            let kept = costly.take().filter(|kept| kept.is_of(&snapshot, &known) && kept.owner == marker);
             let services = kept.as_ref().map_or_else(|| services(&snapshot), |kept| kept.services.clone());
             let mut view = view(&ctx, facts, &board, &snapshot, &known, services.clone());
+            view.owner = marker;
             let digest = kept.map_or_else(|| digest(&view), |kept| kept.digest);
-            costly = Some(Costly { snapshot, known, services, digest: digest.clone() });
+            costly =
+                Some(Costly { snapshot, known, owner: view.owner.clone(), services, digest: digest.clone() });
             match remember(&ctx, &mut remembered, &view, digest).await {
                 Ok(now) => {
                     view.generation = now.generation;
@@ -84,6 +93,7 @@ pub async fn run(
             changed = snapshots.changed() => if changed.is_err() { return },
             changed = secrets.changed() => if changed.is_err() { return },
             changed = fed.changed() => if changed.is_err() { return },
+            changed = owner.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -92,6 +102,7 @@ pub async fn run(
 struct Costly {
     snapshot: Arc<Snapshot>,
     known: Arc<NodeSecrets>,
+    owner: Option<OwnerId>,
     services: Arc<Vec<ServiceView>>,
     digest: String,
 }
@@ -112,6 +123,7 @@ pub fn empty(ctx: &Context, facts: Facts) -> ClusterView {
         created_at: now,
         updated_at: now,
         generation: 0,
+        owner: None,
         nodes: Vec::new(),
         services: Arc::default(),
         accounts: Vec::new(),
@@ -181,14 +193,18 @@ fn services(snapshot: &Snapshot) -> Arc<Vec<ServiceView>> {
 fn account(secret: &SecretObject) -> Option<AccountView> {
     let meta = &secret.metadata;
     let provider = meta.labels.as_ref()?.get(PROVIDER_LABEL)?.parse().ok()?;
-    let value = |key: &str| {
-        let bytes = secret.data.as_ref()?.get(key)?;
-        String::from_utf8(bytes.0.clone()).ok().map(Secret::new)
-    };
+    let text = |bytes: &ByteString| String::from_utf8(bytes.0.clone()).ok().map(Secret::new);
+    let value = |key: &str| text(secret.data.as_ref()?.get(key)?);
+    // What is larger than a document allows is no account's; followers would refuse the whole push for it.
+    let more = secret.data.iter().flatten().filter(|(key, bytes)| {
+        ![ACCESS_KEY, ACCESS_SECRET].contains(&key.as_str()) && bytes.0.len() <= MAX_TEXT
+    });
+    let more = more.filter_map(|(key, bytes)| Some((key.clone(), text(bytes)?)));
     Some(AccountView {
         id: ObjectId { namespace: meta.namespace.clone()?, name: meta.name.clone()? },
         provider,
         access_key: value(ACCESS_KEY).unwrap_or_default(),
         access_secret: value(ACCESS_SECRET).unwrap_or_default(),
+        data: more.take(MAX_ACCOUNT_DATA).collect(),
     })
 }

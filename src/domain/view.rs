@@ -1,6 +1,7 @@
 //! The cluster as this node knows it, as one immutable value: what the v1 API, the pages and the metrics are rendered
 //! from. It may hold secrets, so what renders it decides field by field.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use crate::api::service::ManagedServiceSpec;
 use crate::api::vocab::{Line, PlatformProvider};
 use crate::domain::cluster::Addresses;
 use crate::domain::liveness::Pulse;
+use crate::domain::marks::OwnerId;
 use crate::domain::names::ObjectId;
 use crate::domain::secret::Secret;
 
@@ -28,6 +30,8 @@ pub struct ClusterView {
     pub updated_at: Timestamp,
     /// Rises with every change of the configuration; an old push never undoes a newer one.
     pub generation: u64,
+    /// Who marks its records at shared DNS providers; none: not known yet.
+    pub owner: Option<OwnerId>,
     /// All nodes, this one too, in the order of their names.
     pub nodes: Vec<NodeView>,
     /// All services, in the order of their names; shared, since a beat changes none.
@@ -83,6 +87,8 @@ pub struct AccountView {
     pub access_key: Secret,
     /// The key's secret.
     pub access_secret: Secret,
+    /// What else lies in the Secret: other lines' keys, the server and the like.
+    pub data: BTreeMap<String, Secret>,
 }
 
 impl ClusterView {

@@ -12,12 +12,15 @@ use kube::core::{ApiResource, NamespaceResourceScope};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tracing::warn;
 
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
 use crate::api::{
-    ORIGIN_LABEL, ORIGIN_LEADER, PROVIDER_LABEL, RELEASE_ANNOTATION, RELEASED_BY_LEADER, SYSTEM_NAMESPACE,
+    ORIGIN_LABEL, ORIGIN_LEADER, OWNER_CONFIG_MAP, OWNER_KEY, PROVIDER_LABEL, RELEASE_ANNOTATION,
+    RELEASED_BY_LEADER, SYSTEM_NAMESPACE,
 };
+use crate::domain::marks::OwnerId;
 use crate::domain::names::FieldError;
 use crate::wire::cluster::CocoaBasic;
 use crate::wire::import::{Deletion, Existing, FIELD_MANAGER, Plan, Taken, plan};
@@ -63,7 +66,10 @@ pub enum PushError {
 /// Takes pushes, one after the other.
 pub struct Pushes {
     client: Client,
-    turn: Mutex<()>,
+    /// Who marks records, where a setting fixes it: then no push changes it.
+    owner: Option<OwnerId>,
+    /// Whose turn it is, and the leader's owner id that was passed over last, so that it is said once.
+    turn: Mutex<Option<OwnerId>>,
 }
 
 /// One object to apply.
@@ -77,44 +83,69 @@ struct Write {
 }
 
 impl Pushes {
-    /// Writes through this client.
-    pub fn new(client: Client) -> Self {
-        Self { client, turn: Mutex::new(()) }
+    /// Writes through this client. No push changes an `owner` that a setting fixes.
+    pub fn new(client: Client, owner: Option<OwnerId>) -> Self {
+        Self { client, owner, turn: Mutex::default() }
     }
 
     /// Takes a push on the node whose object is `me`, and says how many objects changed.
     pub async fn take(&self, push: &CocoaBasic, me: &str) -> Result<usize, PushError> {
-        let _turn = self.turn.lock().await;
+        let mut turn = self.turn.lock().await;
         // The client may retry for long; the leader pushes again anyway.
-        match tokio::time::timeout(DEADLINE, self.taking(push, me)).await {
+        match tokio::time::timeout(DEADLINE, self.taking(push, me, &mut turn)).await {
             Ok(done) => done,
             Err(_) => Err(PushError::Deadline),
         }
     }
 
-    async fn taking(&self, push: &CocoaBasic, me: &str) -> Result<usize, PushError> {
-        let (nodes, services, secrets, taken) = tokio::try_join!(
+    async fn taking(
+        &self,
+        push: &CocoaBasic,
+        me: &str,
+        passed_over: &mut Option<OwnerId>,
+    ) -> Result<usize, PushError> {
+        let (nodes, services, secrets, taken, owner) = tokio::try_join!(
             self.list::<CocoaNode>("list CocoaNodes", None),
             self.list::<ManagedService>("list ManagedServices", None),
             self.secrets(),
             self.taken(),
+            self.owner(),
         )?;
-        let existing =
-            Existing { me, nodes: &nodes, services: &services, secrets: &secrets, taken: taken.as_ref() };
-        let plan = plan(push, &existing).map_err(PushError::Refused)?;
+        let existing = Existing {
+            me,
+            nodes: &nodes,
+            services: &services,
+            secrets: &secrets,
+            taken: taken.as_ref(),
+            owner: owner.as_ref(),
+        };
+        let mut plan = plan(push, &existing).map_err(PushError::Refused)?;
+        if let (Some(own), Some(leaders)) = (&owner, &plan.owner) {
+            if self.owner.is_some() {
+                if passed_over.as_ref() != Some(leaders) {
+                    warn!(%own, %leaders, "--owner-id differs from the leader's: each takes the other's records for foreign");
+                }
+                *passed_over = plan.owner.take();
+            } else {
+                warn!(%own, %leaders, "takes the leader's owner id: records marked with the own one are foreign until adopted");
+            }
+        }
         let remember = plan.taken.as_ref().filter(|now| taken.as_ref() != Some(*now));
         if plan.is_empty() && remember.is_none() {
             return Ok(0);
         }
         self.carry_out(&plan, remember).await?;
-        Ok(plan.secrets.len() + plan.nodes.len() + plan.services.len() + plan.deletions.len())
+        let Plan { owner, secrets, nodes, services, deletions, .. } = &plan;
+        Ok(usize::from(owner.is_some()) + secrets.len() + nodes.len() + services.len() + deletions.len())
     }
 
     async fn carry_out(&self, plan: &Plan, remember: Option<&Taken>) -> Result<(), PushError> {
+        let settings: Vec<Write> = plan.owner.iter().map(owner).collect();
         let secrets: Vec<Write> = plan.secrets.iter().map(secret).collect();
         let nodes: Vec<Write> = plan.nodes.iter().map(node).collect();
         let services: Vec<Write> = plan.services.iter().map(service).collect();
-        let system = remember.map(|_| SYSTEM_NAMESPACE.to_owned());
+        let system = remember.is_some() || plan.owner.is_some();
+        let system = system.then(|| SYSTEM_NAMESPACE.to_owned());
         let namespaces: BTreeSet<&String> = plan.namespaces.iter().chain(&system).collect();
         for namespace in namespaces {
             self.ensure_namespace(namespace).await?;
@@ -122,9 +153,9 @@ impl Pushes {
         for dry_run in [true, false] {
             if let (Some(taken), false) = (remember, dry_run) {
                 // Remembered first: an older push that comes between must be refused even if this one breaks off.
-                self.apply(&config_map(taken), false).await?;
+                self.apply(&remembered(taken), false).await?;
             }
-            for writes in [&secrets, &nodes, &services] {
+            for writes in [&settings, &secrets, &nodes, &services] {
                 let each: Vec<_> = writes.iter().map(|write| self.apply(write, dry_run)).collect();
                 stream::iter(each).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
             }
@@ -156,22 +187,37 @@ impl Pushes {
     }
 
     async fn taken(&self) -> Result<Option<Taken>, PushError> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), SYSTEM_NAMESPACE);
-        let failed = |source| PushError::Api {
-            step: "get ConfigMap",
-            object: TAKEN_CONFIG_MAP.into(),
-            source: Box::new(source),
-        };
-        let map = api.get_opt(TAKEN_CONFIG_MAP).await.map_err(failed)?;
-        Ok(map.and_then(|map| {
-            let data = map.data?;
+        let data = self.kept(TAKEN_CONFIG_MAP).await?;
+        let read = || {
             let generation = data.get("generation")?.parse().ok()?;
             Some(Taken {
                 leader: data.get("leader")?.clone(),
                 created_at: data.get("createdAt")?.parse().ok()?,
                 generation,
             })
-        }))
+        };
+        Ok(read())
+    }
+
+    /// Who marks records now: as a setting fixes it, else as it is kept.
+    async fn owner(&self) -> Result<Option<OwnerId>, PushError> {
+        if self.owner.is_some() {
+            return Ok(self.owner.clone());
+        }
+        let data = self.kept(OWNER_CONFIG_MAP).await?;
+        Ok(data.get(OWNER_KEY).and_then(|id| OwnerId::parse(id, OWNER_KEY).ok()))
+    }
+
+    /// What a ConfigMap of the operator's keeps; nothing where there is none.
+    async fn kept(&self, name: &str) -> Result<BTreeMap<String, String>, PushError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), SYSTEM_NAMESPACE);
+        let failed = |source| PushError::Api {
+            step: "get ConfigMap",
+            object: name.to_owned(),
+            source: Box::new(source),
+        };
+        let map = api.get_opt(name).await.map_err(failed)?;
+        Ok(map.and_then(|map| map.data).unwrap_or_default())
     }
 
     async fn ensure_namespace(&self, name: &str) -> Result<(), PushError> {
@@ -294,19 +340,28 @@ fn service(write: &crate::wire::import::ServiceWrite) -> Write {
     Write { resource, namespace, name: write.id.name.clone(), object, quotable: true }
 }
 
-fn config_map(taken: &Taken) -> Write {
+fn remembered(taken: &Taken) -> Write {
     let Taken { leader, created_at, generation } = taken;
+    let data =
+        json!({"leader": leader, "createdAt": created_at.to_string(), "generation": generation.to_string()});
+    config_map(TAKEN_CONFIG_MAP, json!({}), data)
+}
+
+/// With the leader's mark, so that a node that leaves forgets it.
+fn owner(id: &OwnerId) -> Write {
+    config_map(OWNER_CONFIG_MAP, json!({ORIGIN_LABEL: ORIGIN_LEADER}), json!({OWNER_KEY: id.as_str()}))
+}
+
+fn config_map(name: &str, labels: Value, data: Value) -> Write {
     let object = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": TAKEN_CONFIG_MAP, "namespace": SYSTEM_NAMESPACE},
-        "data": {
-            "leader": leader, "createdAt": created_at.to_string(), "generation": generation.to_string(),
-        },
+        "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE, "labels": labels},
+        "data": data,
     });
     Write {
         resource: ApiResource::erase::<ConfigMap>(&()),
         namespace: Some(SYSTEM_NAMESPACE.to_owned()),
-        name: TAKEN_CONFIG_MAP.to_owned(),
+        name: name.to_owned(),
         object,
         quotable: true,
     }

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use crate::domain::marks::OwnerId;
 use crate::domain::view::ClusterView;
 use crate::http::body::envelope;
 use crate::http::openapi::Published;
@@ -25,6 +26,8 @@ pub struct Settings {
     /// Networks whose callers see credentials in clear: peers of the old kind that need them. By the connection's own
     /// address; what a proxy claims in a header counts for nothing.
     pub reveal_to: Vec<IpNet>,
+    /// Who marks this installation's records, where a setting fixes it: then no push changes it.
+    pub owner: Option<OwnerId>,
 }
 
 /// What the handlers hold.
@@ -61,11 +64,11 @@ impl ApiState {
         Ok(Arc::new(Self {
             views,
             current,
-            settings,
             registry,
             cluster,
             routes: Routes::of(http),
-            pushes: Pushes::new(client),
+            pushes: Pushes::new(client, settings.owner.clone()),
+            settings,
             published: Published::new(),
             unauthorized: envelope(&Envelope::of(Outcome::Unauthorized).with_nothing()),
             not_allowed: envelope(&Envelope::of(Outcome::NotAllowed)),

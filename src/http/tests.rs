@@ -58,6 +58,7 @@ fn view(mode: &str) -> ClusterView {
         created_at: "2023-09-07T07:52:46Z".parse().unwrap(),
         updated_at: "2023-09-18T14:54:22Z".parse().unwrap(),
         generation: 7,
+        owner: None,
         nodes: vec![
             node("sh", "Shanghai", "canary-code-1", mode, &[Line::Default, Line::CT], Life::Alive),
             node("tk", "<script>\"东京\"", "canary-code-2", "follower", &[], Life::Lost),
@@ -74,6 +75,7 @@ fn view(mode: &str) -> ClusterView {
             provider: PlatformProvider::Ali,
             access_key: Secret::new("canary-access-key"),
             access_secret: Secret::new("canary-access-secret"),
+            data: BTreeMap::new(),
         }],
     }
 }
@@ -91,7 +93,7 @@ impl World {
         let recorded = Arc::new(Mutex::new(Recorded::default()));
         let (registry, http) = (Registry::new(), HttpMetrics::default());
         http.register(&registry).unwrap();
-        let settings = Settings { reveal_to: vec!["192.0.2.0/24".parse().unwrap()] };
+        let settings = Settings { reveal_to: vec!["192.0.2.0/24".parse().unwrap()], owner: None };
         let state = ApiState::new(receiver, recording(recorded.clone()), registry, &http, settings).unwrap();
         Self { router: router(state.clone()), state, views, recorded }
     }

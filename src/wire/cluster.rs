@@ -6,6 +6,7 @@
 
 mod reading;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -25,6 +26,8 @@ pub const MAX_NODES: usize = 1024;
 pub const MAX_SERVICES: usize = 20_000;
 /// Most platform accounts in a document.
 pub const MAX_PLATFORMS: usize = 128;
+/// Most further keys of a platform account.
+pub const MAX_ACCOUNT_DATA: usize = 32;
 /// What a node that answers for nothing has in `ISPs`.
 pub const NO_LINE: &str = "None";
 
@@ -177,6 +180,9 @@ pub struct BasicExtension {
     pub version: String,
     /// Rises with every change of the configuration.
     pub generation: u64,
+    /// Who marks the installation's records at shared DNS providers; empty: not told.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub owner: String,
 }
 
 /// One node.
@@ -295,6 +301,10 @@ pub struct PlatformExtension {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// What lies in it beside the two keys of the document.
+    #[schema(value_type = Object)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "all_in_clear")]
+    pub data: BTreeMap<String, Secret>,
 }
 
 /// What a request begins with, read without taking the rest of it apart.
@@ -317,6 +327,10 @@ pub struct Request {
 
 fn in_clear<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(secret.expose())
+}
+
+fn all_in_clear<S: Serializer>(data: &BTreeMap<String, Secret>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(data.iter().map(|(key, value)| (key, value.expose())))
 }
 
 fn with_offset<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {

@@ -10,6 +10,9 @@ use crate::domain::secret::Secret;
 /// Most characters in one text field.
 pub const MAX_TEXT: usize = 4096;
 
+/// Most octets in the name of a member that is not ours to name; Kubernetes' bound for keys of a Secret.
+pub const MAX_NAME: usize = 253;
+
 static NULL: Value = Value::Null;
 
 /// Why a document was not taken.
@@ -137,6 +140,20 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The members of an object, at most `most`, by their names; null is one without members.
+    pub fn members(&self, most: usize) -> Result<Vec<(&'a str, Field<'a>)>, FieldError> {
+        self.object()?;
+        let members = self.value.as_object().into_iter().flatten();
+        if most < members.clone().count() {
+            return Err(self.refuse(format!("must have at most {most} members")));
+        }
+        // A path is shown, so it must not grow with what was sent.
+        if members.clone().any(|(name, _)| MAX_NAME < name.len()) {
+            return Err(self.refuse(format!("must have names of at most {MAX_NAME} octets")));
+        }
+        Ok(members.map(|(name, _)| (name.as_str(), self.get(name))).collect())
+    }
+
     /// A time; null, empty and the year 1 (how Go writes "never") are none.
     pub fn time(&self) -> Result<Option<Timestamp>, FieldError> {
         let text = self.text()?;
@@ -166,6 +183,8 @@ mod tests {
             root.get("t").list(9).err().unwrap(),
             root.get("a").list(1).err().unwrap(),
             root.get("t").object().unwrap_err(),
+            root.get("t").members(9).err().unwrap(),
+            root.members(2).err().unwrap(),
             root.get("t").flag().unwrap_err(),
         ] {
             assert!(!err.to_string().contains("canary"), "{err}");
@@ -183,6 +202,7 @@ mod tests {
             assert_eq!(field.number(9).unwrap(), 0);
             assert!(!field.flag().unwrap());
             assert!(field.list(0).unwrap().is_empty());
+            assert!(field.members(0).unwrap().is_empty());
             assert_eq!(field.time().unwrap(), None);
         }
         let never = json!("0001-01-01T00:00:00Z");

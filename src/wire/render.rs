@@ -11,12 +11,16 @@ use zeroize::Zeroizing;
 use crate::api::node::CocoaNodeSpec;
 use crate::api::service::ManagedServiceSpec;
 use crate::api::vocab::{NetworkType, WorkMode};
+use crate::api::{ACCOUNT_ENDPOINT, ACCOUNT_SERVER, ACCOUNT_SIGNATURE};
 use crate::domain::secret::Secret;
 use crate::domain::view::{AccountView, ClusterView, NodeView, ServiceView};
 use crate::wire::cluster::{
     Answer, BasicExtension, CocoaBasic, MASK, NO_LINE, NodeExtension, NodeInfo, Outcome, Platform,
     PlatformExtension, Service, ServiceExtension,
 };
+
+/// Keys of an account that everybody who may ask is shown.
+const NO_SECRETS: [&str; 3] = [ACCOUNT_ENDPOINT, ACCOUNT_SERVER, ACCOUNT_SIGNATURE];
 
 /// What the reader may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +95,7 @@ fn basic(view: &ClusterView, reveal: Reveal, scope: Scope, audience: Audience) -
         created_at,
         updated_at,
         generation,
+        owner,
         nodes,
         services,
         accounts,
@@ -137,6 +142,7 @@ fn basic(view: &ClusterView, reveal: Reveal, scope: Scope, audience: Audience) -
         operator: Some(BasicExtension {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             generation: *generation,
+            owner: owner.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
     }
 }
@@ -218,12 +224,22 @@ fn extension(view: &ServiceView) -> ServiceExtension {
 }
 
 fn platform(view: &AccountView, reveal: Reveal) -> Platform {
-    let AccountView { id, provider, access_key, access_secret } = view;
+    let AccountView { id, provider, access_key, access_secret, data } = view;
+    let told = |(key, value): (&String, &Secret)| match reveal {
+        Reveal::Masked if NO_SECRETS.contains(&key.as_str()) => {
+            (key.clone(), Secret::new(without_user(value.expose())))
+        }
+        _ => (key.clone(), shown(Some(value), reveal)),
+    };
     Platform {
         platform_provider: provider.as_str().to_owned(),
         access_key: shown(Some(access_key), reveal),
         access_secret: shown(Some(access_secret), reveal),
-        operator: Some(PlatformExtension { namespace: id.namespace.clone(), name: id.name.clone() }),
+        operator: Some(PlatformExtension {
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+            data: data.iter().map(told).collect(),
+        }),
     }
 }
 

@@ -4,6 +4,7 @@
 mod behaviour;
 mod client;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -31,7 +32,9 @@ fn sdk() -> Option<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/ali_sdk.sh");
     let output = Command::new(&script).output().expect("tests/tools/ali_sdk.sh runs");
     if !output.status.success() {
-        eprintln!("SKIPPED, nothing was proven: {}", String::from_utf8_lossy(&output.stderr));
+        // Not the macro, whose words the harness keeps to itself.
+        let why = String::from_utf8_lossy(&output.stderr);
+        let _ = writeln!(std::io::stderr(), "SKIPPED, Ali's own SDK proved nothing: {why}");
         return None;
     }
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())

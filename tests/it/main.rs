@@ -5,9 +5,11 @@
 
 mod support;
 mod ali_fake;
+mod ali;
 mod tidy;
 mod fresh;
 mod scenarios;
+mod shared_zone;
 mod manifests;
 mod conformance;
 mod process;

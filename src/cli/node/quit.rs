@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -113,6 +113,9 @@ async fn leave(plane: &Plane, world: &World, args: &QuitArgs, ctx: &mut Ctx<'_>)
     gone(plane).await?;
     let within = |ns: &str| Api::<Secret>::namespaced(client.clone(), ns);
     removed += remove(plane, within, Api::all(client.clone()), own.as_deref()).await?;
+    // Who marks the cluster's records is the cluster's; two installations must not share it.
+    let within = |ns: &str| Api::<ConfigMap>::namespaced(client.clone(), ns);
+    removed += remove(plane, within, Api::all(client.clone()), None).await?;
     let nodes: Api<CocoaNode> = Api::all(client.clone());
     for node in plane.answer("CocoaNode", nodes.list(&marked())).await?.items {
         let name = node.name_any();

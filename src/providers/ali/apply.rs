@@ -11,15 +11,17 @@ use crate::domain::marks::remark;
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet};
 use crate::domain::retry::Class;
+use crate::providers::ali::AliProvider;
 use crate::providers::ali::caller::{Paged, Under};
 use crate::providers::ali::client::text;
 use crate::providers::ali::errors::{DUPLICATE, GONE, unreadable};
 use crate::providers::ali::rows::{self, Record};
 use crate::providers::ali::write::{Adopt, Step, outcome, steps, taken};
-use crate::providers::ali::{AliProvider, RECORDS_A_PAGE};
 use crate::providers::limiter::Urgency;
 use crate::providers::{Kind, ProviderError};
 
+/// Most records of one name that the vendor puts on a page.
+const ROWS_A_PAGE: usize = 100;
 /// How often a change starts again from what is there.
 const ROUNDS: usize = 4;
 /// How often a write that changes nothing the second time is made.
@@ -60,12 +62,14 @@ impl AliProvider {
             return Err(ProviderError::new(Kind::Other, Class::User, what));
         };
         let urgency = if cause.is_never_held() { Urgency::Failover } else { Urgency::Rest };
-        let (domain, adopt, to) = (self.spelling(zone).await, Adopt::of(from.as_ref()), to.as_ref());
+        let (domain, adopt, to) = (self.spelling(zone), Adopt::of(from.as_ref()), to.as_ref());
         let at = At { zone, domain: &domain, rr, key, to, adopt, under: self.under(urgency) };
         let mut there = from.clone();
         // Whether a record that stands there may be ours, added by a call whose answer got lost.
         let mut lost = false;
-        for round in 1.. {
+        let mut round = 0;
+        loop {
+            round += 1;
             let moved = match self.run(&at, there.as_ref(), &mut lost).await {
                 Ok(rows) => return Ok(outcome(there.as_ref(), rows, to)),
                 Err(Stop::Moved(error)) if round < ROUNDS && Instant::now() < at.under.until => error,
@@ -77,7 +81,6 @@ impl AliProvider {
                 return Err(moved);
             }
         }
-        unreachable!("the last round returns")
     }
 
     /// Takes the steps from `there` to what is wished for; tells the rows afterwards.
@@ -145,18 +148,18 @@ impl AliProvider {
         under: Under,
         done: &[&str],
     ) -> Result<(), Stop> {
-        let mut lost = false;
-        for this in 1.. {
+        let (mut lost, mut tries) = (false, 0);
+        loop {
+            tries += 1;
             let Err(fault) = self.caller.call(call, params, under).await else { return Ok(()) };
             match () {
                 () if done.iter().any(|code| fault.is(code)) || lost && fault.is(DUPLICATE) => return Ok(()),
                 () if fault.is(DUPLICATE) || fault.is(GONE) => return Err(Stop::Moved(fault.error)),
-                () if fault.may_be_done && this < TRIES && Instant::now() < under.until => lost = true,
+                () if fault.may_be_done && tries < TRIES && Instant::now() < under.until => lost = true,
                 () => return Err(Stop::Failed(fault.error)),
             }
             sleep(PAUSE).await;
         }
-        Ok(())
     }
 
     /// What stands there now.
@@ -173,13 +176,13 @@ impl AliProvider {
         name: &DnsName,
         more: &[(&str, &str)],
     ) -> Result<Vec<Record>, ProviderError> {
-        let full = if name == at.zone { format!("@.{}", at.domain) } else { name.to_string() };
+        let full = format!("{}.{}", name.relative_to(at.zone).unwrap_or("@"), at.domain);
         let mut params = vec![("DomainName", at.domain), ("SubDomain", &full)];
         params.extend(more);
         let paged = Paged {
             call: "DescribeSubDomainRecords",
             params: &params,
-            size: RECORDS_A_PAGE,
+            size: ROWS_A_PAGE,
             at: ("DomainRecords", "Record"),
         };
         let (_, mut records) = self.caller.pages(&paged, at.under, Record::read).await?;

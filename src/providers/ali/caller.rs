@@ -32,6 +32,9 @@ const UNPUBLISHED: u32 = 10;
 /// The first wait before a refused call is made again; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
+/// Pages that are read of a list at most: a vendor that counts wildly must not keep us for ever.
+const MOST_PAGES: usize = 2000;
+
 /// Calls one account.
 pub(super) struct Caller {
     client: Client,
@@ -78,7 +81,7 @@ impl Caller {
             self.metrics.waited(PROVIDER, self.limiter.acquire(call, under.urgency).await);
             let began = Instant::now();
             let done = self.client.call(call, params).await;
-            let result = done.as_ref().map_or_else(|fault| word(fault.error.kind), |_| "ok");
+            let result = done.as_ref().map_or_else(|fault| fault.error.kind.as_str(), |_| "ok");
             self.metrics.called(PROVIDER, call, result, began.elapsed());
             let fault = match done {
                 Ok(answer) => {
@@ -92,11 +95,15 @@ impl Caller {
                 self.limiter.throttled();
                 self.metrics.throttled(PROVIDER);
             }
-            if !(throttled || fault.is(UNFINISHED)) || under.until <= Instant::now() + wait {
+            let again = throttled || fault.is(UNFINISHED);
+            if !again || under.until <= Instant::now() + wait {
                 return Err(fault);
             }
-            sleep(wait).await;
-            wait *= 2;
+            // For what was throttled the limiter rests the whole account, longer each time.
+            if !throttled {
+                sleep(wait).await;
+                wait *= 2;
+            }
         }
     }
 
@@ -130,7 +137,7 @@ impl Caller {
         let size = paged.size.to_string();
         let (mut total, mut all) = (None, Vec::new());
         let mut steady = true;
-        for page in 1_usize.. {
+        for page in 1..=MOST_PAGES {
             let number_of = page.to_string();
             let mut params = vec![("PageNumber", number_of.as_str()), ("PageSize", &size)];
             params.extend(paged.params);
@@ -147,23 +154,5 @@ impl Caller {
             }
         }
         Ok((total.filter(|_| steady), all))
-    }
-}
-
-/// A failure's kind as the metrics' label.
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Credentials => "credentials",
-        Kind::Rights => "rights",
-        Kind::Suspended => "suspended",
-        Kind::ZoneUnknown => "zone_unknown",
-        Kind::LineNotAllowed => "line_not_allowed",
-        Kind::TtlNotAllowed => "ttl_not_allowed",
-        Kind::Conflict => "conflict",
-        Kind::Throttled => "throttled",
-        Kind::Unreachable => "unreachable",
-        Kind::Unreadable => "unreadable",
-        Kind::Locked => "locked",
-        Kind::Other => "other",
     }
 }

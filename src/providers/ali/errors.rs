@@ -40,7 +40,6 @@ const CODES: &[(&str, Kind, Class, &str)] = {
     const VALUE: &str =
         "the provider takes no such name or value: correct spec.record or the node's addresses";
     &[
-        ("InvalidAccessKeyId*", Kind::Credentials, User, KEY),
         ("InvalidAccessKey*", Kind::Credentials, User, KEY),
         ("SignatureDoesNotMatch", Kind::Credentials, User, PAIR),
         ("IncompleteSignature", Kind::Credentials, User, PAIR),
@@ -165,12 +164,12 @@ pub(super) fn refused(action: &str, refusal: Refusal, key: &Key) -> Fault {
     let id = request_id.as_deref().map(|id| format!(", request {id}")).unwrap_or_default();
     let what = format!("{action}: {advice} (Alidns answered {code}{message}{id})");
     // Refusals are made before anything is done; a breakdown can happen at any point.
-    let broke = 500 <= status && kind != Kind::Throttled || advice_is_breakdown(&code);
+    let broke = 500 <= status && kind != Kind::Throttled || is_breakdown(&code);
     let error = ProviderError { what, class, kind, code: Some(code), request_id, source: None };
     Fault { error, may_be_done: broke }
 }
 
-fn advice_is_breakdown(code: &str) -> bool {
+fn is_breakdown(code: &str) -> bool {
     ["ServiceUnavailable", "InternalError", "UnknownError", "UnKnownError"]
         .iter()
         .any(|own| code.starts_with(own))

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -63,7 +64,9 @@ pub struct AliProvider {
     caller: Caller,
     owner: OwnerId,
     patience: Patience,
-    zones: tokio::sync::Mutex<Zones>,
+    zones: ArcSwap<Zones>,
+    /// Held while the zones are read: whoever asks meanwhile waits for that answer.
+    reading: tokio::sync::Mutex<()>,
     limits: Mutex<BTreeMap<DnsName, (Instant, Limits)>>,
     /// Held while a zone is written: the vendor refuses writes that overtake each other.
     writing: Mutex<BTreeMap<DnsName, Arc<tokio::sync::Mutex<()>>>>,
@@ -90,8 +93,8 @@ impl AliProvider {
         patience: Patience,
     ) -> Result<Self, ProviderError> {
         let caller = Caller::new(Client::new(account, patience.call)?, metrics);
-        let (zones, limits, writing) = Default::default();
-        Ok(Self { caller, owner, patience, zones, limits, writing })
+        let (zones, reading, limits, writing) = Default::default();
+        Ok(Self { caller, owner, patience, zones, reading, limits, writing })
     }
 
     fn under(&self, urgency: Urgency) -> Under {
@@ -99,9 +102,8 @@ impl AliProvider {
     }
 
     /// The zone's name as the vendor spells it: in Unicode where it was registered so.
-    async fn spelling(&self, zone: &DnsName) -> String {
-        let zones = self.zones.lock().await;
-        zones.names.get(zone).cloned().unwrap_or_else(|| zone.as_str().to_owned())
+    fn spelling(&self, zone: &DnsName) -> String {
+        self.zones.load().names.get(zone).cloned().unwrap_or_else(|| zone.as_str().to_owned())
     }
 
     async fn read_zones(&self) -> Result<Zones, ProviderError> {
@@ -115,7 +117,7 @@ impl AliProvider {
     }
 
     async fn records(&self, zone: &DnsName) -> Result<Vec<Record>, ProviderError> {
-        let domain = self.spelling(zone).await;
+        let domain = self.spelling(zone);
         let paged = Paged {
             call: "DescribeDomainRecords",
             params: &[("DomainName", &domain)],
@@ -149,7 +151,7 @@ impl AliProvider {
         {
             return Ok(limits.clone());
         }
-        let domain = self.spelling(zone).await;
+        let domain = self.spelling(zone);
         let params = [("DomainName", domain.as_str()), ("NeedDetailAttributes", "true")];
         let limits = match self.caller.read("DescribeDomainInfo", &params, self.under(Urgency::Rest)).await {
             Ok(answer) => told(&answer),
@@ -185,14 +187,23 @@ impl DnsProvider for AliProvider {
     }
 
     async fn zone_of(&self, name: &DnsName) -> Result<Option<DnsName>, ProviderError> {
-        let mut zones = self.zones.lock().await;
-        let found = longest(zones.names.keys(), name);
-        let good_for = if found.is_some() { ZONES_FOR } else { ZONES_AGAIN };
-        if zones.read.is_some_and(|read| read.elapsed() < good_for) {
+        let known = || {
+            let zones = self.zones.load();
+            let found = longest(zones.names.keys(), name);
+            let good_for = if found.is_some() { ZONES_FOR } else { ZONES_AGAIN };
+            zones.read.is_some_and(|read| read.elapsed() < good_for).then_some(found)
+        };
+        if let Some(found) = known() {
             return Ok(found);
         }
-        *zones = self.read_zones().await?;
-        Ok(longest(zones.names.keys(), name))
+        let _reading = self.reading.lock().await;
+        if let Some(found) = known() {
+            return Ok(found);
+        }
+        let zones = self.read_zones().await?;
+        let found = longest(zones.names.keys(), name);
+        self.zones.store(Arc::new(zones));
+        Ok(found)
     }
 
     async fn list(&self, zone: &DnsName) -> Result<Listing, ProviderError> {

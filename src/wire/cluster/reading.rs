@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    Answer, BasicExtension, CocoaBasic, Glance, MAX_NODES, MAX_PLATFORMS, MAX_SERVICES, NodeExtension,
-    NodeInfo, Platform, PlatformExtension, Request, Service, ServiceExtension,
+    Answer, BasicExtension, CocoaBasic, Glance, MAX_ACCOUNT_DATA, MAX_NODES, MAX_PLATFORMS, MAX_SERVICES,
+    NodeExtension, NodeInfo, Platform, PlatformExtension, Request, Service, ServiceExtension,
 };
 use crate::api::node::CocoaNodeSpec;
 use crate::api::service::ManagedServiceSpec;
@@ -94,7 +94,11 @@ impl CocoaBasic {
 
 impl BasicExtension {
     fn read(at: &Field<'_>) -> Result<Self, FieldError> {
-        Ok(Self { version: at.get("version").text()?, generation: at.get("generation").number(u64::MAX)? })
+        Ok(Self {
+            version: at.get("version").text()?,
+            generation: at.get("generation").number(u64::MAX)?,
+            owner: at.get("owner").text()?,
+        })
     }
 }
 
@@ -179,9 +183,21 @@ impl Platform {
             platform_provider: at.get("platformProvider").text()?,
             access_key: at.get("accessKey").secret()?,
             access_secret: at.get("accessSecret").secret()?,
-            operator: extension(&at.get("operator"), |at| {
-                Ok(PlatformExtension { namespace: at.get("namespace").text()?, name: at.get("name").text()? })
-            })?,
+            operator: extension(&at.get("operator"), PlatformExtension::read)?,
+        })
+    }
+}
+
+impl PlatformExtension {
+    fn read(at: &Field<'_>) -> Result<Self, FieldError> {
+        let data = at.get("data").members(MAX_ACCOUNT_DATA)?;
+        Ok(Self {
+            namespace: at.get("namespace").text()?,
+            name: at.get("name").text()?,
+            data: data
+                .iter()
+                .map(|(key, value)| Ok(((*key).to_owned(), value.secret()?)))
+                .collect::<Result<_, _>>()?,
         })
     }
 }

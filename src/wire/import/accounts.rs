@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::names::{is_namespace, is_object_name};
+use super::names::{is_data_key, is_namespace, is_object_name};
 use super::{Existing, SecretWrite, leaders_mark, marked, secret_id};
 use crate::api::vocab::{PlatformProvider, UnknownProvider};
 use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL, SYSTEM_NAMESPACE};
@@ -40,20 +40,34 @@ pub(super) fn plan(push: &CocoaBasic, existing: &Existing<'_>) -> Result<Account
         if foreign.contains(&id) || !accounts.kept.insert(id.clone()) {
             continue;
         }
+        let data = data(platform, &at)?;
         let mask = Secret::new(MASK);
-        if platform.access_secret.is_empty() || platform.access_secret == mask || platform.access_key == mask
-        {
+        if platform.access_secret.is_empty() || data.values().any(|value| *value == mask) {
             continue;
         }
         let mut labels = leaders_mark();
         labels.insert(PROVIDER_LABEL.to_owned(), provider.as_str().to_owned());
-        let data = BTreeMap::from([
-            (ACCESS_KEY.to_owned(), platform.access_key.clone()),
-            (ACCESS_SECRET.to_owned(), platform.access_secret.clone()),
-        ]);
         accounts.writes.push(SecretWrite { id, labels, data });
     }
     Ok(accounts)
+}
+
+/// What becomes the Secret's data.
+fn data(platform: &Platform, at: &str) -> Result<BTreeMap<String, Secret>, FieldError> {
+    let more = platform.operator.as_ref().map(|told| &told.data);
+    for key in more.into_iter().flat_map(BTreeMap::keys) {
+        if !is_data_key(key) || [ACCESS_KEY, ACCESS_SECRET].contains(&key.as_str()) {
+            return Err(FieldError::new(
+                format!("{at}.operator.data"),
+                "must have keys of letters, digits, dots, hyphens and underscores, and neither accessKey nor \
+                 accessSecret among them",
+            ));
+        }
+    }
+    let mut data = more.cloned().unwrap_or_default();
+    data.insert(ACCESS_KEY.to_owned(), platform.access_key.clone());
+    data.insert(ACCESS_SECRET.to_owned(), platform.access_secret.clone());
+    Ok(data)
 }
 
 fn id(

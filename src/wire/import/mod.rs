@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::api::node::CocoaNode;
 use crate::api::service::{ManagedService, ManagedServiceSpec};
 use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER};
+use crate::domain::marks::OwnerId;
 use crate::domain::names::{FieldError, ObjectId};
 use crate::domain::secret::Secret;
 use crate::wire::cluster::CocoaBasic;
@@ -39,6 +40,8 @@ pub struct Existing<'a> {
     pub secrets: &'a [SecretObject],
     /// The last push that was taken.
     pub taken: Option<&'a Taken>,
+    /// Who marks its records; none: not known yet.
+    pub owner: Option<&'a OwnerId>,
 }
 
 /// Which push was taken last, so that an older one never undoes it.
@@ -57,6 +60,8 @@ pub struct Taken {
 pub struct Plan {
     /// To be remembered once the plan begins; `None`: a leader of the old kind, which does not count.
     pub taken: Option<Taken>,
+    /// Who marks the records from now on; `None`: as it is, or the leader tells none.
+    pub owner: Option<OwnerId>,
     /// Namespaces that must be there.
     pub namespaces: BTreeSet<String>,
     /// Secrets to write.
@@ -119,6 +124,7 @@ impl Plan {
     /// Whether nothing is to be written or removed.
     pub fn is_empty(&self) -> bool {
         self.secrets.is_empty()
+            && self.owner.is_none()
             && self.nodes.is_empty()
             && self.services.is_empty()
             && self.deletions.is_empty()
@@ -128,12 +134,13 @@ impl Plan {
 /// Judges a push. A refusal means that nothing may change.
 pub fn plan(push: &CocoaBasic, existing: &Existing<'_>) -> Result<Plan, FieldError> {
     let taken = fresh(push, existing.taken)?;
+    let owner = owner(push)?.filter(|owner| existing.owner != Some(owner));
     let nodes = nodes::plan(push, existing)?;
     let services = services::plan(push, existing, &nodes.names)?;
     let accounts = accounts::plan(push, existing)?;
     let mut kept = accounts.kept;
     kept.extend(nodes.kept_secrets);
-    let mut plan = Plan { taken, nodes: nodes.writes, services: services.writes, ..Plan::default() };
+    let mut plan = Plan { taken, owner, nodes: nodes.writes, services: services.writes, ..Plan::default() };
     plan.judged = push.operator.is_some();
     plan.secrets = nodes.secrets.into_iter().chain(accounts.writes).collect();
     plan.secrets.retain(|write| !stands(write, existing.secrets));
@@ -165,6 +172,15 @@ fn fresh(push: &CocoaBasic, last: Option<&Taken>) -> Result<Option<Taken>, Field
             Ok(Some(now))
         }
         _ => Ok(Some(now)),
+    }
+}
+
+/// Who marks records, as the leader tells it: older ones and those of the old kind tell nobody.
+fn owner(push: &CocoaBasic) -> Result<Option<OwnerId>, FieldError> {
+    let told = push.operator.as_ref().map(|operator| operator.owner.as_str()).unwrap_or_default();
+    match told {
+        "" => Ok(None),
+        told => OwnerId::parse(told, "cocoaBasic.operator.owner").map(Some),
     }
 }
 

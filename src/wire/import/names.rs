@@ -20,6 +20,12 @@ pub(super) fn is_namespace(text: &str) -> bool {
     is_object_name(text) && text.len() <= 63 && !text.contains('.')
 }
 
+/// Whether `text` can be a key of a Secret's data.
+pub(super) fn is_data_key(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    !text.is_empty() && text.len() <= 253 && text != "." && !text.starts_with("..") && text.bytes().all(plain)
+}
+
 /// An object name made of `text`; `otherwise` where nothing of it can stay.
 pub(super) fn object_name(text: &str, otherwise: &str) -> String {
     let plain = |c: char| match c.to_ascii_lowercase() {

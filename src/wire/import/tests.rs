@@ -72,11 +72,12 @@ struct World {
     services: Vec<ManagedService>,
     secrets: Vec<SecretObject>,
     taken: Option<Taken>,
+    owner: Option<OwnerId>,
 }
 
 impl World {
     fn new() -> Self {
-        Self { nodes: vec![me()], services: vec![], secrets: vec![], taken: None }
+        Self { nodes: vec![me()], services: vec![], secrets: vec![], taken: None, owner: None }
     }
 
     fn plan(&self, body: serde_json::Value) -> Result<Plan, FieldError> {
@@ -88,6 +89,7 @@ impl World {
                 services: &self.services,
                 secrets: &self.secrets,
                 taken: self.taken.as_ref(),
+                owner: self.owner.as_ref(),
             },
         )
     }
@@ -140,6 +142,7 @@ impl World {
             }
         }
         self.taken = plan.taken.or(self.taken.take());
+        self.owner = plan.owner.or(self.owner.take());
     }
 }
 
@@ -359,4 +362,56 @@ fn a_drain_set_here_stays_and_one_that_the_leader_took_back_goes() {
     let plan = world.plan(body).unwrap();
     assert_eq!(plan.nodes.len(), 1, "an earlier push drained it");
     assert!(plan.nodes[0].spec.get("drain").is_none());
+}
+
+#[test]
+fn the_leaders_owner_id_is_taken_and_an_older_leader_changes_none() {
+    let mut world = World::new();
+    let mut body = ours(1, "2026-01-01T00:00:00Z");
+    world.owner = Some(OwnerId::parse("mine", "").unwrap());
+    for older in [body.clone(), legacy()] {
+        assert_eq!(world.plan(older).unwrap().owner, None);
+    }
+    body["operator"]["owner"] = json!("cocoa-1");
+    world.apply(world.plan(body.clone()).unwrap());
+    assert_eq!(world.owner.as_ref().unwrap().as_str(), "cocoa-1");
+    assert!(world.plan(body.clone()).unwrap().is_empty());
+    body["operator"]["owner"] = json!("Not an id");
+    assert_eq!(world.plan(body).unwrap_err().field, "cocoaBasic.operator.owner");
+}
+
+#[test]
+fn an_account_is_taken_with_all_its_keys_and_bounded() {
+    let mut world = World::new();
+    let account = |data: serde_json::Value| {
+        let mut body = ours(1, "2026-01-01T00:00:00Z");
+        body["cloudPlatformInfo"][0]["operator"] = json!({"namespace": "web", "name": "dns", "data": data});
+        body
+    };
+    let line = json!({"server": "ns1", "accessKey.CT": "k-ct", "accessSecret.CT": "canary"});
+    let plan = world.plan(account(line.clone())).unwrap();
+    let write = plan.secrets.iter().find(|secret| secret.id.name == "dns").unwrap();
+    let keys: Vec<&str> = write.data.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["accessKey", "accessKey.CT", "accessSecret", "accessSecret.CT", "server"]);
+    world.apply(plan);
+    assert!(world.plan(account(line)).unwrap().is_empty());
+    let masked = account(json!({"server": "ns1", "accessKey.CT": "***", "accessSecret.CT": "***"}));
+    assert!(world.plan(masked).unwrap().is_empty(), "what is known stays");
+    let less = world.plan(account(json!({"server": "ns2"}))).unwrap();
+    assert_eq!(less.secrets[0].data.len(), 3, "a line's key that the leader took back goes");
+
+    let at = "cocoaBasic.cloudPlatformInfo[0].operator.data";
+    for bad in [json!({"a/b": "x"}), json!({"": "x"}), json!({"..": "x"}), json!({"accessSecret": "x"})] {
+        assert_eq!(world.plan(account(bad)).unwrap_err().field, at);
+    }
+    let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("k{n}"), json!("x"))).collect();
+    for (bad, field) in [
+        (json!(many), at.to_owned()),
+        (json!({"k".repeat(254): "x"}), at.to_owned()),
+        (json!({"k": "x".repeat(4097)}), format!("{at}.k")),
+        (json!({"k": {}}), format!("{at}.k")),
+    ] {
+        let text = json!({"cocoaBasic": account(bad)}).to_string();
+        assert_eq!(Request::read(text.as_bytes()).unwrap().basic().unwrap_err().field, field);
+    }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::api::node::CocoaNode;
 use crate::api::vocab::{Family, Line, PlatformProvider};
 use crate::domain::liveness::Pulse;
+use crate::domain::marks::OwnerId;
 use crate::domain::names::ObjectId;
 use crate::wire::cluster::Request;
 use crate::wire::import::{Existing, plan};
@@ -53,6 +54,7 @@ fn view(nodes: usize, services: usize) -> ClusterView {
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
         generation: 3,
+        owner: Some(OwnerId::parse("ours", "").unwrap()),
         nodes: all,
         services: Arc::new((0..services).map(service).collect()),
         accounts: vec![AccountView {
@@ -60,6 +62,9 @@ fn view(nodes: usize, services: usize) -> ClusterView {
             provider: PlatformProvider::Ali,
             access_key: Secret::new("canary-key"),
             access_secret: Secret::new("canary-\"quoted\""),
+            data: [("endpoint", "https://u:canary@ali.example"), ("securityToken", "canary-token")]
+                .map(|(key, value)| (key.to_owned(), Secret::new(value)))
+                .into(),
         }],
     }
 }
@@ -69,7 +74,8 @@ fn taken(body: &[u8]) -> crate::wire::import::Plan {
     assert!(request.secret == Secret::new("fo\"llower"));
     let me = CocoaNode::new("n01", node("n01", "follower", &[]).spec);
     let nodes = [me];
-    let existing = Existing { me: "n01", nodes: &nodes, services: &[], secrets: &[], taken: None };
+    let existing =
+        Existing { me: "n01", nodes: &nodes, services: &[], secrets: &[], taken: None, owner: None };
     plan(&request.basic().unwrap(), &existing).unwrap()
 }
 
@@ -86,7 +92,9 @@ fn a_push_carries_what_a_follower_needs_to_serve_alone() {
         let secrets: Vec<_> = plan.secrets.iter().map(|s| s.id.name.as_str()).collect();
         assert_eq!(secrets, ["leader-node-n00", "leader-node-n02", "ali"]);
         assert_eq!(plan.secrets[2].data["accessSecret"], Secret::new("canary-\"quoted\""));
+        assert_eq!(plan.secrets[2].data["securityToken"], Secret::new("canary-token"));
         assert_eq!(plan.taken.unwrap().generation, 3);
+        assert_eq!(plan.owner.unwrap().as_str(), "ours");
         assert!(!String::from_utf8_lossy(&push).contains("there"), "where secrets lie is not pushed");
     }
 }
@@ -114,6 +122,8 @@ fn a_masked_document_holds_no_secret() {
         let text = String::from_utf8(to_json(&answer(&view(3, 1), Reveal::Masked, scope))).unwrap();
         assert!(!text.contains("canary"), "{text}");
         assert!(text.contains("\"cocoaSecret\":\"***\""));
+        let data = r#""data":{"endpoint":"https://ali.example","securityToken":"***"}"#;
+        assert_eq!(text.contains(data), scope == Scope::Full, "{text}");
     }
 }
 

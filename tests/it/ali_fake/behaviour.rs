@@ -119,6 +119,8 @@ async fn searches_are_as_fuzzy_as_the_vendors() {
     }
     let exact = call(&fake, "DescribeSubDomainRecords", &[("SubDomain", "a.example.com")]).await;
     assert_eq!(names(&exact), ["a", "a"]);
+    let large = [("SubDomain", "a.example.com"), ("PageSize", "101")];
+    assert_eq!(refused(&fake, "DescribeSubDomainRecords", &large).await, "400 InvalidParameter");
 }
 
 #[tokio::test]

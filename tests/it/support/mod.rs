@@ -88,10 +88,11 @@ pub fn managed(name: &str, record: &str) -> ManagedService {
     object
 }
 
-/// A whole operator in process, as the node `n1`.
+/// A whole operator in process.
 pub struct World {
     /// Dropping it would end the plane.
     _plane: ControlPlane,
+    me: &'static str,
     pub client: Client,
     pub provider: Arc<MemoryProvider>,
     pub board: Board,
@@ -104,13 +105,20 @@ pub struct World {
 }
 
 impl World {
-    /// A world with our CRDs and nothing in it, its loops running.
+    /// A world with our CRDs and nothing in it, its loops running, as the node `n1`.
     pub async fn new() -> Self {
+        Self::of("n1").await
+    }
+
+    /// The same as another node.
+    pub async fn of(me: &'static str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let plane = ControlPlane::in_memory().await.unwrap();
         let client = plane.client();
         install_crds(&client).await;
         let mut world = Self {
             _plane: plane,
+            me,
             client,
             provider: Arc::default(),
             board: Board::default(),
@@ -131,8 +139,14 @@ impl World {
         let (clock, provider) = (self.clock.clone(), self.provider.clone());
         let clock = Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap());
         let provider_for = Arc::new(move |_: &_| Some(provider.clone() as Arc<dyn DnsProvider>));
-        let ctx =
-            Context::new(self.client.clone(), "n1".into(), stores, clock, provider_for, Default::default());
+        let ctx = Context::new(
+            self.client.clone(),
+            self.me.into(),
+            stores,
+            clock,
+            provider_for,
+            Default::default(),
+        );
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let seen = || snapshots.subscribe();
         let retained = Retained::load(&self.client).await.unwrap();
@@ -142,12 +156,18 @@ impl World {
         let facts = Facts { api_port: 44443, reverse_proxy: false };
         let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
         self.views = Some(views.subscribe());
-        let (secrets, fed) = (watch::Sender::default(), watch::Sender::new(()));
-        let sources = view::Sources { snapshots: seen(), secrets: secrets.subscribe(), fed: fed.subscribe() };
+        let (secrets, fed, owner) =
+            (watch::Sender::default(), watch::Sender::new(()), watch::Sender::new(None));
+        let sources = view::Sources {
+            snapshots: seen(),
+            secrets: secrets.subscribe(),
+            fed: fed.subscribe(),
+            owner: owner.subscribe(),
+        };
         tasks.spawn(view::run(ctx.clone(), facts, self.board.clone(), sources, views, stop.clone()));
         tasks.spawn(async move {
-            // Nobody feeds here and no secret changes, but their ends must stay open.
-            let _open = (secrets, fed);
+            // Nobody feeds here and no secret or owner changes, but their ends must stay open.
+            let _open = (secrets, fed, owner);
             std::future::pending().await
         });
         let directory = watch::Sender::<Arc<Directory>>::default();

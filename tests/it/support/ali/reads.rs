@@ -152,7 +152,7 @@ fn by_fields(ask: &Ask, is_fuzzy: bool) -> Box<dyn Fn(&Record) -> bool> {
     })
 }
 
-/// At most 100 a page, as the comments of the SDK's request have it.
+/// At most 100 a page, as both the current documentation and the SDK say; until about 2019 it was 500.
 pub fn sub_domain_records(world: &mut World, ask: &Ask) -> Result<Value, Refusal> {
     let page = ask.page(100)?;
     let (zone, rr) = world.place(ask.need("SubDomain")?, ask.get("DomainName"))?;
