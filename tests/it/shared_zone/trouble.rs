@@ -50,7 +50,7 @@ async fn a_key_that_loses_its_rights_or_its_account_stops_at_once() {
     tells(&world.condition("www", "Ready", "NotPermitted").await, &["AddDomainRecord"]);
     assert_eq!(fake.count("AddDomainRecord"), 1, "the second record would hear the same");
     fake.allow_all("key-id");
-    fake.set_standing("key-id", Standing::Inactive);
+    fake.set_standing("key-id", Standing::Disabled);
     give_account(&world, &fake, "key-secret ").await;
     world.condition("www", "Ready", "CredentialsRefused").await;
 }
