@@ -120,15 +120,8 @@ impl Pushes {
             owner: owner.as_ref(),
         };
         let mut plan = plan(push, &existing).map_err(PushError::Refused)?;
-        if let (Some(own), Some(leaders)) = (&owner, &plan.owner) {
-            if self.owner.is_some() {
-                if passed_over.as_ref() != Some(leaders) {
-                    warn!(%own, %leaders, "--owner-id differs from the leader's: each takes the other's records for foreign");
-                }
-                *passed_over = plan.owner.take();
-            } else {
-                warn!(%own, %leaders, "takes the leader's owner id: records marked with the own one are foreign until adopted");
-            }
+        if let Some(own) = &owner {
+            self.weigh(own, &mut plan, passed_over);
         }
         let remember = plan.taken.as_ref().filter(|now| taken.as_ref() != Some(*now));
         if plan.is_empty() && remember.is_none() {
@@ -137,6 +130,19 @@ impl Pushes {
         self.carry_out(&plan, remember).await?;
         let Plan { owner, secrets, nodes, services, deletions, .. } = &plan;
         Ok(usize::from(owner.is_some()) + secrets.len() + nodes.len() + services.len() + deletions.len())
+    }
+
+    /// Keeps an owner id that a setting fixes, and says what it means that the leader's is another.
+    fn weigh(&self, own: &OwnerId, plan: &mut Plan, passed_over: &mut Option<OwnerId>) {
+        let Some(leaders) = &plan.owner else { return };
+        if self.owner.is_none() {
+            warn!(%own, %leaders, "takes the leader's owner id: records marked with the own one are foreign until adopted");
+            return;
+        }
+        if passed_over.as_ref() != Some(leaders) {
+            warn!(%own, %leaders, "--owner-id differs from the leader's: each takes the other's records for foreign");
+        }
+        *passed_over = plan.owner.take();
     }
 
     async fn carry_out(&self, plan: &Plan, remember: Option<&Taken>) -> Result<(), PushError> {

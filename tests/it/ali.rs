@@ -1,5 +1,7 @@
-//! The provider for Alibaba Cloud DNS against the stand-in that verifies its signatures: what it lists and writes, with
-//! how many calls, and what it makes of everything that can go wrong between the two.
+//! The provider for Alibaba Cloud DNS against the stand-in that verifies its signatures: what it lists and writes, and with
+//! how many calls. What can go wrong between the two is in `troubles`.
+
+mod troubles;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,23 +19,12 @@ use cocoasyncer::providers::ali::{AliProvider, Patience};
 use cocoasyncer::providers::{DnsProvider, Kind, ProviderError};
 
 use crate::support::ali::FakeAli;
-use crate::support::ali::faults::{Fault, Mishap, Trouble};
 use crate::support::ali::signature::Scheme;
-use crate::support::ali::world::{self, Outcome};
+use crate::support::ali::world::Outcome;
 use crate::support::ali::zones::{Edition, Record};
 
 const ZONE: &str = "example.com";
 const OURS: &str = "cocoasyncer-v1,me";
-const MISHAPS: [Mishap; 8] = [
-    Mishap::Close,
-    Mishap::Hang,
-    Mishap::Html,
-    Mishap::Empty,
-    Mishap::Garbage,
-    Mishap::Truncated,
-    Mishap::Drip,
-    Mishap::Endless,
-];
 
 /// A fake with one account and an enterprise zone.
 async fn fake() -> FakeAli {
@@ -59,12 +50,6 @@ fn provider_of(account: Account, patience: Patience) -> AliProvider {
 
 fn provider(fake: &FakeAli) -> AliProvider {
     provider_of(account(fake, &[]), Patience::default())
-}
-
-/// One whose calls give up soon, for answers that never come.
-fn hasty(fake: &FakeAli) -> AliProvider {
-    let patience = Patience { call: Duration::from_millis(300), change: Duration::from_secs(10) };
-    provider_of(account(fake, &[]), patience)
 }
 
 fn name(text: &str) -> DnsName {
@@ -110,13 +95,6 @@ async fn put(
 fn wrote(fake: &FakeAli) -> Vec<String> {
     let writes = fake.calls().into_iter().filter(|call| !call.action.starts_with("Describe"));
     writes.map(|call| call.action.replace("DomainRecord", "")).collect()
-}
-
-/// What no text for people may hold.
-#[track_caller]
-fn tells_no_secret(error: &ProviderError) {
-    let all = format!("{error:?} {error} {}", cocoasyncer::telemetry::chain::Chain(error));
-    assert!(!all.contains("canary"), "{all}");
 }
 
 #[tokio::test]
@@ -210,70 +188,6 @@ async fn weights_survive_a_change_of_value() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_is_lost_makes_no_duplicate() {
-    for mishap in MISHAPS {
-        let fake = fake().await;
-        // What the vendor's search finds besides.
-        for rr in ["b.www", "wwww", "ww"] {
-            fake.plant(ZONE, Record::new(rr, "A", "default", "192.0.2.1"));
-        }
-        let provider = hasty(&fake);
-        let lost = |action: &str| fake.trouble(Trouble::at(action, Fault::DoneBut(mishap)).times(1));
-        lost("AddDomainRecord");
-        lost("UpdateDomainRecordRemark");
-        let at = key("www", Line::Default);
-        let told = put(&provider, at.clone(), Some(set(&[1], 600))).await.unwrap();
-        assert_eq!(wrote(&fake), ["Add", "UpdateRemark", "UpdateRemark"], "{mishap:?}");
-        assert_eq!(told, found(&provider).await.remove(&at));
-        fake.forget_calls();
-        lost("UpdateDomainRecord");
-        put(&provider, at.clone(), Some(set(&[2], 600))).await.unwrap();
-        assert_eq!(wrote(&fake), ["Update", "Update"], "{mishap:?}");
-        fake.forget_calls();
-        lost("DeleteDomainRecord");
-        assert_eq!(put(&provider, at, None).await.unwrap(), None);
-        assert_eq!(wrote(&fake), ["Delete", "Delete"], "{mishap:?}");
-        assert_eq!(fake.records(ZONE).len(), 3, "{mishap:?}: the neighbours stay");
-    }
-}
-
-#[tokio::test]
-async fn an_addition_that_is_lost_and_seen_late_is_still_made_once() {
-    let fake = fake().await;
-    let provider = hasty(&fake);
-    fake.trouble(Trouble::at("AddDomainRecord", Fault::DoneBut(Mishap::Close)).times(1));
-    // The first look doesn't show it yet.
-    fake.plant(ZONE, Record::new("other", "A", "default", "192.0.2.9"));
-    let at = new("www", &[1]);
-    fake.serve_stale(ZONE, 1, 1);
-    let told = apply(&provider, &[at]).await.remove(0).unwrap().unwrap();
-    assert!(told.is_ours());
-    assert_eq!(wrote(&fake), ["Add", "Add", "UpdateRemark"]);
-    assert_eq!(
-        fake.texts(ZONE),
-        ["other A default 192.0.2.9 600", &format!("www A default 192.0.2.1 600 ({OURS})")]
-    );
-}
-
-#[tokio::test]
-async fn what_somebody_else_put_there_in_the_meantime_is_not_taken() {
-    let fake = fake().await;
-    let provider = provider(&fake);
-    fake.plant(ZONE, Record::new("www", "A", "default", "192.0.2.1"));
-    let error = apply(&provider, &[new("www", &[1])]).await.remove(0).unwrap_err();
-    assert_eq!((error.kind, error.class), (Kind::Conflict, Class::Transient));
-    assert_eq!(error.code.as_deref(), Some("DomainRecordDuplicate"));
-    assert_eq!(fake.texts(ZONE), ["www A default 192.0.2.1 600"]);
-    // One that is gone in the meantime is made anew.
-    let at = key("new", Line::Default);
-    put(&provider, at.clone(), Some(set(&[1], 600))).await.unwrap();
-    let from = found(&provider).await.remove(&at);
-    fake.erase(ZONE, fake.records(ZONE)[1].id);
-    apply(&provider, &[change(at.clone(), from, Some(set(&[2], 600)))]).await.remove(0).unwrap();
-    assert_eq!(found(&provider).await[&at].set, set(&[2], 600));
-}
-
-#[tokio::test]
 async fn records_of_others_are_left_alone() {
     let fake = fake().await;
     let provider = provider(&fake);
@@ -327,30 +241,6 @@ async fn external_dns_records_are_taken_over_with_their_marks() {
     assert!(
         fake.records(ZONE).iter().filter(|record| record.kind != "TXT").all(|record| record.remark == OURS)
     );
-}
-
-#[tokio::test]
-async fn too_many_calls_and_an_unfinished_one_are_made_again() {
-    let fake = fake().await;
-    let provider = provider(&fake);
-    for code in ["Throttling.User", "Throttling", "LastOperationNotFinished", "LastOperationNotFinished"] {
-        fake.trouble(Trouble::at("AddDomainRecord", Fault::Refuse(code)).times(1));
-    }
-    apply(&provider, &[new("www", &[1])]).await.remove(0).unwrap();
-    assert_eq!(fake.count("AddDomainRecord"), 5);
-    assert_eq!(fake.records(ZONE).len(), 1);
-}
-
-#[tokio::test]
-async fn a_throttle_that_lasts_is_given_up_in_time_and_said() {
-    let fake = fake().await;
-    let patience = Patience { change: Duration::from_secs(2), ..Patience::default() };
-    let provider = provider_of(account(&fake, &[]), patience);
-    fake.trouble(Trouble::at("AddDomainRecord", Fault::Refuse("Throttling.User")));
-    let error = apply(&provider, &[new("www", &[1])]).await.remove(0).unwrap_err();
-    assert_eq!((error.kind, error.class), (Kind::Throttled, Class::Transient));
-    assert!(fake.count("AddDomainRecord") < 6, "no storm");
-    assert!(error.request_id.is_some());
 }
 
 #[tokio::test]
@@ -438,120 +328,6 @@ async fn the_editions_limits_are_told_and_what_goes_beyond_is_refused_in_words()
 }
 
 #[tokio::test]
-async fn limits_that_may_not_be_asked_for_are_none() {
-    let fake = fake().await;
-    fake.deny("canary-id", "DescribeDomainInfo");
-    let limits = provider(&fake).list(&name(ZONE)).await.unwrap().limits;
-    assert_eq!((limits.ttl_floor, limits.lines.len()), (1, 6));
-}
-
-#[tokio::test]
-async fn every_bad_answer_is_told_from_the_others_and_makes_no_storm() {
-    for (mishap, kind, words) in [
-        (Mishap::Close, Kind::Unreachable, "no whole answer"),
-        (Mishap::Hang, Kind::Unreachable, "within 300 ms"),
-        (Mishap::Html, Kind::Unreadable, "HTTP 502 with a page of HTML"),
-        (Mishap::Empty, Kind::Unreadable, "HTTP 200 with an empty body"),
-        (Mishap::Garbage, Kind::Unreadable, "no whole JSON"),
-        (Mishap::Truncated, Kind::Unreadable, "no whole JSON"),
-        (Mishap::Drip, Kind::Unreachable, "within 300 ms"),
-        (Mishap::Endless, Kind::Unreadable, "more than 8388608 octets"),
-    ] {
-        let fake = fake().await;
-        fake.trouble(Trouble::anywhere(Fault::Instead(mishap)));
-        let patience = match mishap {
-            Mishap::Endless => Patience::default(),
-            _ => Patience { call: Duration::from_millis(300), ..Patience::default() },
-        };
-        let provider = provider_of(account(&fake, &[]), patience);
-        let error = provider.list(&name(ZONE)).await.unwrap_err();
-        assert_eq!((error.kind, error.class), (kind, Class::Transient), "{mishap:?}: {error}");
-        assert!(error.what.contains(words), "{error}");
-        assert!(fake.calls().len() <= 2, "{mishap:?}");
-        fake.forget_calls();
-        let error = apply(&provider, &[new("www", &[1])]).await.remove(0).unwrap_err();
-        assert_eq!(error.kind, kind, "{mishap:?}: {error}");
-        assert!(fake.calls().len() <= 3, "{mishap:?}");
-        tells_no_secret(&error);
-    }
-}
-
-#[tokio::test]
-async fn nobody_there_is_said_at_once() {
-    let fake = fake().await;
-    let account = account(&fake, &[]);
-    drop(fake);
-    let provider = provider_of(account, Patience::default());
-    let done = apply(&provider, &[new("a", &[1]), new("b", &[1])]).await;
-    for refused in done {
-        let error = refused.unwrap_err();
-        assert_eq!((error.kind, error.class), (Kind::Unreachable, Class::Transient));
-        assert!(error.what.contains("data.endpoint"), "{error}");
-        tells_no_secret(&error);
-    }
-}
-
-#[tokio::test]
-async fn what_concerns_the_account_ends_the_batch_after_one_call() {
-    type Break = fn(&FakeAli);
-    let cases: [(Break, Kind, &str, &str); 8] = [
-        (
-            |fake| fake.add_key("main", "canary-id", "other"),
-            Kind::Credentials,
-            "SignatureDoesNotMatch",
-            "accessSecret",
-        ),
-        (
-            |fake| fake.set_standing("canary-id", world::Standing::Disabled),
-            Kind::Credentials,
-            "InvalidAccessKeyId.Inactive",
-            "accessKey",
-        ),
-        (
-            |fake| fake.set_token("canary-id", "canary-token"),
-            Kind::Credentials,
-            "InvalidAccessKeyId.NotFound",
-            "accessKey",
-        ),
-        (|fake| fake.set_clock_ahead(3600), Kind::Credentials, "InvalidTimeStamp.Expired", "clock"),
-        (
-            |fake| fake.deny("canary-id", "AddDomainRecord"),
-            Kind::Rights,
-            "Forbidden.RAM",
-            "AliyunDNSFullAccess",
-        ),
-        (
-            |fake| fake.set_standing("canary-id", world::Standing::Suspended),
-            Kind::Suspended,
-            "Forbidden.RiskControl",
-            "console",
-        ),
-        (
-            |fake| fake.set_standing("canary-id", world::Standing::Overdue),
-            Kind::Suspended,
-            "InsufficientBalance",
-            "overdue",
-        ),
-        (|fake| fake.drop_zone(ZONE), Kind::ZoneUnknown, "InvalidDomainName.NoExist", "no such zone"),
-    ];
-    for (spoil, kind, code, words) in cases {
-        let fake = fake().await;
-        spoil(&fake);
-        let done = apply(&provider(&fake), &[new("a", &[1]), new("b", &[1]), new("c", &[1])]).await;
-        for refused in done {
-            let error = refused.unwrap_err();
-            assert_eq!((error.kind, error.code.as_deref()), (kind, Some(code)), "{error}");
-            assert!(
-                error.what.contains(words) && error.what.contains(error.request_id.as_deref().unwrap()),
-                "{error}"
-            );
-            tells_no_secret(&error);
-        }
-        assert_eq!(fake.calls().len(), 1, "{code}");
-    }
-}
-
-#[tokio::test]
 async fn both_signatures_are_accepted_with_and_without_a_token() {
     let fake = fake().await;
     for (more, scheme) in [
@@ -602,15 +378,12 @@ async fn a_name_belongs_to_its_longest_zone_and_the_accounts_zones_are_read_seld
 }
 
 #[tokio::test]
-async fn a_listing_that_shifts_while_others_write_is_made_once_more() {
+async fn a_record_that_lost_its_mark_is_marked_and_nothing_else() {
     let fake = fake().await;
-    for number in 0..600 {
-        fake.plant(ZONE, Record::new(&format!("r{number}"), "A", "default", "192.0.2.1"));
-    }
-    fake.erase(ZONE, fake.records(ZONE)[550].id);
-    // The first page is from before that.
-    fake.serve_stale(ZONE, 1, 1);
     let provider = provider(&fake);
-    assert_eq!(found(&provider).await.len(), 599);
-    assert_eq!(fake.count("DescribeDomainRecords"), 4);
+    fake.plant(ZONE, Record::new("www", "A", "default", "192.0.2.1"));
+    let told = put(&provider, key("www", Line::Default), Some(set(&[1], 600))).await.unwrap().unwrap();
+    assert!(told.is_ours());
+    assert_eq!(wrote(&fake), ["UpdateRemark"]);
+    assert_eq!(fake.texts(ZONE), [format!("www A default 192.0.2.1 600 ({OURS})")]);
 }

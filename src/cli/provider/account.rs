@@ -14,6 +14,7 @@ use crate::cli::prompt::{self, From};
 use crate::cli::provider::tsig::TsigKey;
 use crate::domain::names::{DnsName, FieldError};
 use crate::domain::secret::Secret;
+use crate::wire::render::without_user;
 
 /// How Ali's calls can be signed.
 const SIGNATURES: [&str; 2] = ["ACS3-HMAC-SHA256", "HMAC-SHA1"];
@@ -133,7 +134,8 @@ impl Shown {
             rfc2136 && of_line && !known.contains(*key)
         });
         Self {
-            at: text(if rfc2136 { ACCOUNT_SERVER } else { ACCOUNT_ENDPOINT }),
+            // By hand somebody may have written a password into it.
+            at: without_user(&text(if rfc2136 { ACCOUNT_SERVER } else { ACCOUNT_ENDPOINT })),
             missing: needed.filter(|key| !has(key)).collect(),
             lines: all.iter().filter(|_| rfc2136).filter(complete).map(|(line, _)| *line).collect(),
             unknown: strays.cloned().collect(),

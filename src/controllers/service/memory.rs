@@ -114,19 +114,29 @@ impl Notes {
         });
     }
 
-    /// Tells which lost nodes' records those nodes go on writing: what we put there was put back to what it was.
-    pub fn contended(&mut self, wish: &Wish, found: &FoundZone) -> BTreeSet<RecordKey> {
-        let stands_in = |key: &RecordKey, put: &Values| {
-            wish.wanted.get(key).is_some_and(|wanted| wanted.why != Why::Own && wanted.set.values == *put)
-        };
-        self.taken.retain(|key, (_, put)| stands_in(key, put));
-        for (key, (before, _)) in &self.taken {
-            if found.get(key).is_some_and(|found| found.is_ours() && found.set.values == *before) {
+    /// Adds to a wish what only this worker knows: which lost nodes go on writing their records, and which records it
+    /// has to hand back, for who is back would not look for a while.
+    pub fn look_round(&mut self, wish: &mut Wish, found: &FoundZone) {
+        self.taken.retain(|key, (before, put)| {
+            let Some(standing) = found.get(key).filter(|found| found.is_ours()) else { return false };
+            let stands_in = match wish.wanted.get(key) {
+                Some(wanted) if wanted.why != Why::Own => wanted.set.values == *put,
+                Some(_) => false,
+                None => wish.others.contains_key(key),
+            };
+            let quarrel = standing.set.values == *before;
+            stands_in && (standing.set.values == *put || quarrel)
+        });
+        for (key, (before, put)) in &self.taken {
+            let values = found.get(key).map(|found| &found.set.values);
+            if values == Some(before) && wish.wanted.contains_key(key) {
                 self.contended.insert(key.clone());
             }
+            let back = wish.others.remove(key).filter(|_| values == Some(put));
+            wish.wanted.extend(back.map(|wanted| (key.clone(), wanted)));
         }
-        self.contended.retain(|key| self.taken.contains_key(key));
-        self.contended.clone()
+        self.contended.retain(|key| self.taken.contains_key(key) && wish.wanted.contains_key(key));
+        wish.contended.clone_from(&self.contended);
     }
 }
 

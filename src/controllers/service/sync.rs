@@ -18,7 +18,7 @@ use crate::telemetry::chain::Chain;
 /// Longest that listing a zone, or writing one slice, may take; every call inside has a shorter one of its own.
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
 const SLICE_DEADLINE: Duration = Duration::from_secs(300);
-/// A zone seen so recently needs no new look before it is changed.
+/// A plan that gave way goes on without a new look for so long.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A record that could not be changed.
@@ -64,6 +64,17 @@ impl Done {
     pub fn is_clean(&self) -> bool {
         self.trouble.is_none() && self.failed.is_empty()
     }
+}
+
+/// Why a zone is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It is time to look.
+    Due,
+    /// Something else is wished for.
+    Wish,
+    /// The last plan gave way to something more urgent.
+    GoesOn,
 }
 
 /// A zone as its worker knows it.
@@ -121,27 +132,29 @@ impl Zone {
             wish.leave_to_others(&self.me);
         }
         if let Some(found) = &self.standing {
-            wish.contended = self.notes.contended(&wish, found);
+            self.notes.look_round(&mut wish, found);
         }
         wish
     }
 
-    /// Plans `wish`, which has been fitted, after a new look where one is needed; with `due` in any case. A look may show
-    /// other limits, so `raw` gives the wish as it was before it was fitted.
+    /// Plans `wish`, which has been fitted, after a new look where one is needed. A look may show other limits, so `raw`
+    /// gives the wish as it was before it was fitted.
     pub async fn plan(
         &mut self,
         wish: Wish,
         raw: impl Fn() -> Wish,
-        due: bool,
+        why: Why,
     ) -> (Wish, DnsPlan, Option<ProviderError>) {
         let is_failover = |change: &Change| {
             change.cause.is_never_held() && change.from.as_ref().is_some_and(Found::is_ours)
         };
         let remembered = self.standing.as_ref().map(|found| plan(&wish, found));
-        if let Some(known) = remembered.as_ref().filter(|_| self.provider.ways().shared && !due) {
+        if let Some(known) = remembered.as_ref().filter(|_| self.provider.ways().shared && why != Why::Due) {
             let fresh = self.looked.is_some_and(|at| at.elapsed() < FRESH);
             // The cheapest call is the one not made: our own records may move by what was seen before.
-            if fresh || (!known.changes.is_empty() && known.changes.iter().all(is_failover)) {
+            if (why == Why::GoesOn && fresh)
+                || (!known.changes.is_empty() && known.changes.iter().all(is_failover))
+            {
                 return (wish, remembered.unwrap_or_default(), None);
             }
         }

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::controllers::service::memory::turn_wait;
 use crate::controllers::service::retained::Retained;
-use crate::controllers::service::sync::{Done, Zone};
+use crate::controllers::service::sync::{Done, Why, Zone};
 use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::Context;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
@@ -97,9 +97,14 @@ impl Worker {
         };
         let wish = zone.fit(raw());
         let due = self.due.is_none_or(|due| due <= Instant::now());
-        let done_with = |(last, done): &(Wish, Done)| done.left == 0 && last.same_targets(&wish);
-        if due || !self.last.as_ref().is_some_and(done_with) {
-            let (wish, plan, trouble) = zone.plan(wish, raw, due).await;
+        let why = match &self.last {
+            _ if due => Some(Why::Due),
+            Some((_, done)) if 0 < done.left => Some(Why::GoesOn),
+            Some((last, _)) if last.same_targets(&wish) => None,
+            _ => Some(Why::Wish),
+        };
+        if let Some(why) = why {
+            let (wish, plan, trouble) = zone.plan(wish, raw, why).await;
             let mut done = Done { held: plan.held, digest: plan.digest, trouble, ..Done::default() };
             let plan = DnsPlan { held: Vec::new(), digest: None, ..plan };
             self.carry_out(&mut zone, services, &wish, plan, &mut done, snapshots).await;

@@ -76,8 +76,7 @@ impl AliProvider {
                 Err(Stop::Moved(error) | Stop::Failed(error)) => return Err(error),
             };
             there = self.look(&at).await?;
-            let foreign = |there: &Found| matches!(there.owner, Owner::Foreign(_));
-            if adopt == Adopt::No && there.as_ref().is_some_and(foreign) {
+            if adopt == Adopt::No && there.as_ref().is_some_and(|there| is_anothers(there, to, lost)) {
                 return Err(moved);
             }
         }
@@ -218,6 +217,16 @@ impl AliProvider {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether somebody else holds what is wished for, so that the planner has to judge anew. What carries no mark may be
+/// ours only where a call for it was lost.
+fn is_anothers(there: &Found, to: Option<&RecordSet>, lost: bool) -> bool {
+    match there.owner {
+        Owner::Ours => !lost && to.is_some_and(|to| !there.beside.is_disjoint(&to.values)),
+        Owner::Unmarked => !lost,
+        Owner::Foreign(_) => true,
     }
 }
 

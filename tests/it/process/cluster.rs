@@ -25,7 +25,7 @@ async fn quicken(site: &Site, name: &str) {
     site.nodes().await.patch(name, &Default::default(), &patch).await.unwrap();
 }
 
-async fn join(leader: &Site, follower: &Site) {
+pub(super) async fn join(leader: &Site, follower: &Site) {
     let secret = follower.secret().await;
     let ran = leader.cli_with(&["node", "join", &url(follower), "--yes"], &format!("{secret}\n")).await;
     let shown = ran.done();

@@ -6,6 +6,7 @@ mod durability;
 mod folder;
 mod legacy;
 mod names;
+mod owner;
 mod pages;
 mod refusals;
 mod secrets;

@@ -31,6 +31,7 @@ async fn a_crash_between_any_two_calls_leaves_nothing_double_and_nothing_lost() 
         world.kill().await;
         fake.end_troubles();
         world.start().await;
+        until("n1 is on the board again", || async { world.board.vitals().get("n1").map(|_| ()) }).await;
         world.beat("n1", 1);
         let mut right = rows("www", &[("default", "203.0.113.1"), ("telecom", "203.0.113.1")]);
         right.insert(0, "old A default 192.0.2.9 600".into());

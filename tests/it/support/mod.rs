@@ -280,11 +280,16 @@ impl World {
 
     /// Waits until a service's condition has this reason; returns its message.
     pub async fn condition(&self, name: &str, kind: &str, reason: &str) -> String {
-        until(&format!("{name} has {kind} {reason}"), || async {
-            let status = self.services().get(name).await.unwrap().status?;
-            let found = status.conditions.into_iter().find(|c| c.type_ == kind && c.reason == reason)?;
-            Some(found.message)
-        })
-        .await
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let status = self.services().get(name).await.unwrap().status.unwrap_or_default();
+            let found = status.conditions.iter().find(|c| c.type_ == kind && c.reason == reason);
+            if let Some(found) = found {
+                return found.message.clone();
+            }
+            let late = tokio::time::Instant::now() < deadline;
+            assert!(late, "{name} never had {kind} {reason}, but {:#?}", status.conditions);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
