@@ -1,6 +1,9 @@
 //! An account: the name servers and the keys, read from a Secret. One key a line, because a view of BIND is chosen by the
 //! key that signs. It only reads; whether a key is right, the server says.
 //!
+//! Two keys that lead to one and the same zone can't be told from two views, and their lines would undo each other's work:
+//! a server without views gets one key.
+//!
 //! | key of the Secret | meaning |
 //! |---|---|
 //! | `server` | `host`, `host:port` or `[v6]:port` (53); several, separated by commas, are tried in turn |

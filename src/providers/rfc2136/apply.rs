@@ -28,6 +28,8 @@ pub struct Run<'a> {
     outcomes: Vec<(usize, Outcome)>,
     accepted: bool,
     refusals: usize,
+    /// Whether an answer was lost: then what stands as it should may be our own doing.
+    lost: bool,
 }
 
 /// What the server makes of an update. Errors beside it are about the key, the zone or the server and end the run.
@@ -40,7 +42,16 @@ enum Sent {
 impl<'a> Run<'a> {
     /// A run over steps of `changes`.
     pub fn new(place: Place<'a>, view: &'a View<'a>, changes: &'a [Change]) -> Self {
-        Self { place, view, changes, session: None, outcomes: Vec::new(), accepted: false, refusals: 0 }
+        Self {
+            place,
+            view,
+            changes,
+            session: None,
+            outcomes: Vec::new(),
+            accepted: false,
+            refusals: 0,
+            lost: false,
+        }
     }
 
     /// Makes the changes in their order; each answer comes with its step's index.
@@ -108,7 +119,7 @@ impl<'a> Run<'a> {
     async fn why(&mut self, step: &Step, rcode: Rcode) -> Result<Outcome, SessionError> {
         let Some(change) = self.changes.get(step.index) else { return Ok(Ok(None)) };
         let group = std::slice::from_ref(step);
-        if self.holds(group, Piece::Done).await? {
+        if self.lost && self.holds(group, Piece::Done).await? {
             return Ok(Ok(change.to.clone().map(Found::ours)));
         }
         Ok(Err(match self.holds(group, Piece::Alias).await? {
@@ -123,6 +134,7 @@ impl<'a> Run<'a> {
             Err(SessionError::Broken { .. } | SessionError::Silent { .. }) => {}
             answer => return answer,
         }
+        self.lost = true;
         match self.exchange(group, Piece::Change).await? {
             // Either it was done the first time, or somebody was faster.
             Sent::Refused(_, rcode) if rcode.is_prerequisite() && self.holds(group, Piece::Done).await? => {

@@ -360,4 +360,14 @@ mod tests {
         }
         assert!(Message::read(&[0xff; 64]).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn noise_is_read_or_refused(body in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            // Counts that lead into every section, then noise.
+            let packet = [&[0, 1, 0x84, 0, 0, 1, 0, 1, 0, 1, 0, 1], body.as_slice()].concat();
+            let _ = Message::read(&packet);
+            let _ = Message::read(&body);
+        }
+    }
 }

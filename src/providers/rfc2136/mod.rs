@@ -29,7 +29,7 @@ use crate::providers::rfc2136::account::Account;
 use crate::providers::rfc2136::apply::{Outcome, Run};
 use crate::providers::rfc2136::errors::{Doing, Place};
 use crate::providers::rfc2136::listing::Aside;
-use crate::providers::rfc2136::message::{SOA, question};
+use crate::providers::rfc2136::message::{Rcode, SOA, question};
 use crate::providers::rfc2136::session::{Meaning, Patience, Session, SessionError, View};
 use crate::providers::rfc2136::step::Step;
 use crate::providers::rfc2136::tsig::Key;
@@ -65,21 +65,21 @@ impl Rfc2136Provider {
 
     fn view<'a>(&'a self, key: &'a Key) -> View<'a> {
         let Self { account, clock, metrics, patience, .. } = self;
-        View { servers: &account.servers, key, patience: *patience, clock, metrics }
+        View { servers: &account.servers, key, patience: *patience, clock, metrics, passed_over: 0.into() }
     }
 
     /// The zone that the server names as `name`'s: by the SOA that answers, or that says that there is nothing.
-    async fn ask_zone(&self, name: &DnsName) -> Result<Option<DnsName>, SessionError> {
-        let view = self.view(&self.account.default);
-        let mut session = Session::open(&view).await?;
+    async fn ask_zone(&self, view: &View<'_>, name: &DnsName) -> Result<Option<DnsName>, SessionError> {
+        let mut session = Session::open(view).await?;
         let ancestors = name.as_str().match_indices('.').filter_map(|(dot, _)| name.as_str().get(dot + 1..));
         for asked in [name.as_str()].into_iter().chain(ancestors) {
             let message = question(session.id(), asked, SOA);
             let answer = match session.ask("soa", message).await {
                 Ok(answer) => answer,
                 // That is how servers say that a name is none of theirs.
-                Err(SessionError::Refused { means: Meaning::Rights | Meaning::Zone, .. }) => continue,
-                Err(error) => return Err(view.explain(name, error).await),
+                Err(SessionError::Refused { rcode: Rcode::REFUSED, .. }) => continue,
+                Err(SessionError::Refused { means: Meaning::Zone, .. }) => continue,
+                Err(error) => return Err(error),
             };
             if let Some(zone) = answer.zone().filter(|zone| name.is_within(zone)) {
                 return Ok(Some(zone));
@@ -95,9 +95,13 @@ impl Rfc2136Provider {
         key: &Key,
     ) -> Result<(Line, FoundZone, Aside), ProviderError> {
         let view = self.view(key);
-        let transfer = async { Session::open(&view).await?.transfer(zone).await };
+        let transfer = async || Session::open(&view).await?.transfer(zone).await;
+        let (mut asked, mut records) = (1, transfer().await);
+        while view.has_another(asked, &records) {
+            (asked, records) = (asked + 1, transfer().await);
+        }
         let place = Place { doing: Doing::Listing, name: zone, line, key };
-        let records = match transfer.await {
+        let records = match records {
             Ok(records) => records,
             Err(error) => return Err(place.error(&view.explain(zone, error).await)),
         };
@@ -136,7 +140,12 @@ impl DnsProvider for Rfc2136Provider {
 
     async fn zone_of(&self, name: &DnsName) -> Result<Option<DnsName>, ProviderError> {
         let place = Place { doing: Doing::Finding, name, line: Line::Default, key: &self.account.default };
-        self.ask_zone(name).await.map_err(|error| place.error(&error))
+        let view = self.view(&self.account.default);
+        let (mut asked, mut zone) = (1, self.ask_zone(&view, name).await);
+        while view.has_another(asked, &zone) {
+            (asked, zone) = (asked + 1, self.ask_zone(&view, name).await);
+        }
+        zone.map_err(|error| place.error(&error))
     }
 
     async fn list(&self, zone: &DnsName) -> Result<Listing, ProviderError> {

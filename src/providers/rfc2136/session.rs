@@ -3,13 +3,15 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hickory_proto::serialize::binary::DecodeError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::api::vocab::PlatformProvider;
 use crate::domain::names::DnsName;
 use crate::providers::local::Clock;
 use crate::providers::rfc2136::account::Server;
@@ -140,9 +142,17 @@ pub struct View<'a> {
     pub clock: &'a Clock,
     /// Where requests are counted.
     pub metrics: &'a ProviderMetrics,
+    /// How many of the servers take connections and then don't answer: the others are tried before them.
+    pub passed_over: AtomicUsize,
 }
 
 impl View<'_> {
+    /// Whether another server should be asked: so many have been, and the last one didn't answer.
+    pub fn has_another<T>(&self, asked: usize, answer: &Result<T, SessionError>) -> bool {
+        let lost = matches!(answer, Err(SessionError::Broken { .. } | SessionError::Silent { .. }));
+        lost && asked < self.servers.len()
+    }
+
     /// Finds out what an unclear refusal in `zone` means: whoever believes the key tells it about the zone.
     pub async fn explain(&self, zone: &DnsName, mut error: SessionError) -> SessionError {
         if let SessionError::Refused { means, .. } = &mut error
@@ -155,9 +165,8 @@ impl View<'_> {
             };
             *means = match asked.await {
                 Ok(answer) if answer.zone().as_ref() == Some(zone) => Meaning::Rights,
-                Ok(_) | Err(SessionError::Refused { means: Meaning::Rights | Meaning::Zone, .. }) => {
-                    Meaning::Zone
-                }
+                // So says a server that has no such zone; Knot doesn't sign it.
+                Ok(_) | Err(SessionError::Refused { rcode: Rcode::REFUSED, .. }) => Meaning::Zone,
                 Err(SessionError::Refused { .. }) => Meaning::Key,
                 Err(_) => Meaning::Unclear,
             };
@@ -170,8 +179,25 @@ impl View<'_> {
             Ok(_) => "ok",
             Err(error) => error.verdict().0.as_str(),
         };
-        self.metrics.called("rfc2136", call, result, began.elapsed());
+        if matches!(answer, Err(SessionError::Broken { .. } | SessionError::Silent { .. })) {
+            let next = (self.passed_over.load(Ordering::Relaxed) + 1) % self.servers.len().max(1);
+            self.passed_over.store(next, Ordering::Relaxed);
+        }
+        self.metrics.called(PlatformProvider::RFC2136.as_str(), call, result, began.elapsed());
     }
+}
+
+/// Connects to the first of a server's addresses that lets it.
+async fn reach(server: &Server, within: Duration) -> io::Result<TcpStream> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let mut last = io::ErrorKind::NotFound.into();
+    for address in timeout(within, lookup_host((server.host.as_str(), server.port))).await.map_err(late)?? {
+        match timeout(within, TcpStream::connect(address)).await.map_err(late).flatten() {
+            Ok(stream) => return Ok(stream),
+            Err(err) => last = err,
+        }
+    }
+    Err(last)
 }
 
 /// An open conversation.
@@ -193,13 +219,9 @@ impl<'a> Session<'a> {
 
     async fn connect(view: &'a View<'a>) -> Result<Self, SessionError> {
         let mut last = None;
-        for server in view.servers {
-            let connecting = TcpStream::connect((server.host.as_str(), server.port));
-            let tried = match timeout(view.patience.connect, connecting).await {
-                Ok(tried) => tried,
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            };
-            match tried {
+        let (passed_over, first) = view.servers.split_at(view.passed_over.load(Ordering::Relaxed));
+        for server in first.iter().chain(passed_over) {
+            match reach(server, view.patience.connect).await {
                 Ok(stream) => {
                     // A signed question is one write: it shall not wait for an acknowledgement.
                     stream.set_nodelay(true).ok();

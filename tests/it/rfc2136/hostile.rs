@@ -184,3 +184,15 @@ async fn an_update_whose_answer_is_lost_is_done_once_and_known_to_be_done() {
 async fn provider_behind(server: &NameServer) -> Rfc2136Provider {
     provider(&account(loses_one_answer(server.at).await))
 }
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_passed_over_for_the_next() {
+    for there in servers().await {
+        let silent = server(Way::Nothing).await;
+        let both = there.provider_with(&[("server", &format!("{silent}, {}", there.at))]);
+        let both = both.with_patience(Patience { answer: Duration::from_millis(400), ..Patience::default() });
+        assert_eq!(both.zone_of(&name("www.example.com")).await.unwrap(), Some(zone()));
+        make(&both, to("www", None, &["192.0.2.1"])).await.unwrap();
+        assert_eq!(rows(&both).await.len(), 1);
+    }
+}

@@ -69,7 +69,13 @@ async fn a_key_without_rights_is_told() {
 #[tokio::test]
 async fn an_unknown_zone_is_told() {
     for server in servers().await {
-        check(&server.provider(), "example.net", Kind::ZoneUnknown, &["example.net", "k-default"]).await;
+        check(
+            &server.provider(),
+            "example.net",
+            Kind::ZoneUnknown,
+            &["example.net", "create the zone there"],
+        )
+        .await;
     }
 }
 

@@ -8,7 +8,7 @@ pub mod pdns;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -24,10 +24,8 @@ use tempfile::TempDir;
 
 use crate::support::process::wait;
 
-/// The zone that every server has.
+/// The zone that every server has; below it lies another, `sub`.
 pub const ZONE: &str = "example.com";
-/// A zone below it, a zone of its own.
-pub const BELOW: &str = "sub.example.com";
 /// Secret of a line's key, which is called `k-<line>`; and of `k-idle`, which may do nothing.
 pub const SECRETS: [(&str, &str); 7] = [
     ("k-default", "ZGVmYXVsdC1zZWNyZXQtZGVmYXVsdC1zZWNyZXQtMDE="),
@@ -54,7 +52,7 @@ new A 192.0.2.8
 a-new TXT \"heritage=external-dns,external-dns/owner=prod,external-dns/resource=ingress/default/new\"
 ";
 
-/// The zone [`BELOW`].
+/// The zone below.
 pub const FOREIGN_BELOW: &str =
     "$TTL 3600\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.54\n";
 
@@ -98,11 +96,6 @@ impl NameServer {
         server
     }
 
-    /// Its folder.
-    pub fn home(&self) -> &Path {
-        self.home.path()
-    }
-
     /// An account's Secret for it, with the key of each line.
     pub fn account(&self) -> BTreeMap<String, Secret> {
         let mut data = BTreeMap::from([("server".to_owned(), Secret::new(self.at.to_string()))]);
@@ -128,6 +121,7 @@ impl NameServer {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "shown where a test fails")]
 impl Drop for NameServer {
     fn drop(&mut self) {
         self.child.kill().ok();
@@ -169,7 +163,12 @@ pub fn provider_at(data: &BTreeMap<String, Secret>, ahead: u64) -> Rfc2136Provid
 fn is_installed(program: &str, flag: &str) -> bool {
     let there = Command::new(program).arg(flag).output().is_ok();
     if !there {
-        eprintln!("SKIPPED: {program} is not installed (.ci/run says which packages the tests need)");
+        skipped(program);
     }
     there
+}
+
+#[allow(clippy::print_stderr, reason = "a skip is loud")]
+fn skipped(what: &str) {
+    eprintln!("SKIPPED: {what} is not installed (.ci/run says which packages the tests need)");
 }

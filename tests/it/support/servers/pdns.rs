@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use super::{NameServer, is_installed, secret};
+use super::{NameServer, is_installed, secret, skipped};
 
 const PROGRAM: &str = "/usr/sbin/pdns_server";
 const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
@@ -15,7 +15,7 @@ pub async fn server() -> Option<NameServer> {
         return None;
     }
     let Ok(schema) = File::open(SCHEMA) else {
-        eprintln!("SKIPPED: {SCHEMA} is missing (package pdns-backend-sqlite3)");
+        skipped(SCHEMA);
         return None;
     };
     let (home, at) = NameServer::place();
