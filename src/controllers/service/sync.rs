@@ -115,9 +115,11 @@ impl Zone {
         !same
     }
 
-    /// What was refused under names whose owner has said anew what may be taken over is tried again.
-    pub fn heed(&mut self, before: &BTreeSet<DnsName>, now: &BTreeSet<DnsName>) {
+    /// What was refused under names whose owner has said anew what may be taken over is tried again; tells whether
+    /// anybody has.
+    pub fn heed(&mut self, before: &BTreeSet<DnsName>, now: &BTreeSet<DnsName>) -> bool {
         self.notes.wake(|name| before.contains(name) != now.contains(name));
+        before != now
     }
 
     /// What stands there; none where that has never been read.

@@ -96,16 +96,14 @@ impl Worker {
             wish
         };
         let wish = zone.fit(raw());
-        let due = self.due.is_none_or(|due| due <= Instant::now());
+        let told = self.last.as_ref().is_some_and(|(last, _)| zone.heed(&last.adopt, &wish.adopt));
+        let due = told || self.due.is_none_or(|due| due <= Instant::now());
         let why = match &self.last {
             _ if due => Some(Why::Due),
             Some((_, done)) if 0 < done.left => Some(Why::GoesOn),
             Some((last, _)) if last.same_targets(&wish) => None,
             _ => Some(Why::Wish),
         };
-        if let Some((last, _)) = &self.last {
-            zone.heed(&last.adopt, &wish.adopt);
-        }
         if let Some(why) = why {
             let (wish, plan, trouble) = zone.plan(wish, raw, why).await;
             let mut done = Done { held: plan.held, digest: plan.digest, trouble, ..Done::default() };
