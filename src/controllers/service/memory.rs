@@ -123,7 +123,8 @@ impl Notes {
             let stands_in = match wish.wanted.get(key) {
                 Some(wanted) if wanted.why != Why::Own => wanted.set.values == *put,
                 Some(_) => false,
-                None => wish.others.contains_key(key),
+                // What its own node wrote again is back in its hands.
+                None => wish.others.contains_key(key) && standing.set.values == *put,
             };
             let quarrel = standing.set.values == *before;
             stands_in && (standing.set.values == *put || quarrel)
@@ -133,8 +134,11 @@ impl Notes {
             if values == Some(before) && wish.wanted.contains_key(key) {
                 self.contended.insert(key.clone());
             }
-            let back = wish.others.remove(key).filter(|_| values == Some(put));
-            wish.wanted.extend(back.map(|wanted| (key.clone(), wanted)));
+            if values == Some(put)
+                && let Some(back) = wish.others.remove(key)
+            {
+                wish.wanted.insert(key.clone(), back);
+            }
         }
         self.contended.retain(|key| self.taken.contains_key(key) && wish.wanted.contains_key(key));
         wish.contended.clone_from(&self.contended);
@@ -271,5 +275,19 @@ mod tests {
         let mut after = Wish { others: wish("a", 1, Why::Own).wanted, ..Wish::default() };
         notes.look_round(&mut after, &[(key("a"), Found::ours(set(1)))].into());
         assert!(after.wanted.is_empty(), "and then it is the other's again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_its_own_node_has_written_again_is_left_to_it() {
+        let mut notes = Notes::default();
+        let taken = wish("a", 2, Why::TakenOver);
+        notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
+        let standing: FoundZone = [(key("a"), Found::ours(set(1)))].into();
+        notes.look_round(&mut taken.clone(), &standing);
+        let mut back = Wish { others: wish("a", 1, Why::Own).wanted, ..Wish::default() };
+        back.names.insert(key("a").name, ObjectId { namespace: "default".into(), name: "a".into() });
+        notes.look_round(&mut back, &standing);
+        let plan = crate::domain::dns_plan::plan(&back, &standing);
+        assert!(plan.changes.is_empty() && plan.held.is_empty(), "{plan:?}");
     }
 }
