@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::controllers::service::sync::Failed;
-use crate::domain::dns_plan::{Change, Found, FoundZone};
+use crate::domain::dns_plan::{Change, Found, FoundZone, Owner};
 use crate::domain::lines::Why;
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Values, Wish};
@@ -34,7 +34,7 @@ pub struct Notes {
 }
 
 struct Write {
-    before: Option<RecordSet>,
+    before: Option<Found>,
     after: Option<Found>,
     at: Instant,
 }
@@ -53,11 +53,11 @@ impl Notes {
         if after.is_some_and(Found::is_ours) {
             self.begun.remove(&change.key);
         }
-        let before = change.from.as_ref().map(|from| from.set.clone());
+        let before = change.from.clone();
         let stands_in = wish.wanted.get(&change.key).is_some_and(|wanted| wanted.why != Why::Own);
         match (&before, after) {
-            (Some(before), Some(after)) if stands_in && before.values != after.set.values => {
-                let values = (before.values.clone(), after.set.values.clone());
+            (Some(before), Some(after)) if stands_in && before.set.values != after.set.values => {
+                let values = (before.set.values.clone(), after.set.values.clone());
                 self.taken.insert(change.key.clone(), values);
             }
             _ => drop(self.taken.remove(&change.key)),
@@ -101,10 +101,13 @@ impl Notes {
     /// Puts our own writes into a listing that doesn't show them yet. One that shows neither what stood before nor what
     /// we wrote tells of somebody else's change, and is believed.
     pub fn amend(&mut self, found: &mut FoundZone) {
+        fn says(found: &Found) -> (&RecordSet, &Owner) {
+            (&found.set, &found.owner)
+        }
         self.recent.retain(|key, write| {
-            let shown = found.get(key).map(|found| &found.set);
-            let is_stale = shown == write.before.as_ref() && write.at.elapsed() < STALE;
-            if !is_stale || shown == write.after.as_ref().map(|after| &after.set) {
+            let shown = found.get(key).map(says);
+            let is_stale = shown == write.before.as_ref().map(says) && write.at.elapsed() < STALE;
+            if !is_stale || shown == write.after.as_ref().map(says) {
                 return false;
             }
             match &write.after {
@@ -220,6 +223,17 @@ mod tests {
         assert_eq!(amended(&mut notes, &still), None, "a deletion that isn't shown yet");
         tokio::time::advance(STALE).await;
         assert_eq!(amended(&mut notes, &still), Some(set(2)), "in the end the listing is believed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_that_does_not_show_our_mark_yet_is_amended() {
+        let mut notes = Notes::default();
+        let unmarked = Found::of(set(1), Owner::Unmarked);
+        let marked = Change { from: Some(unmarked.clone()), ..change("a", None, Some(1)) };
+        notes.made(&marked, Some(&Found::ours(set(1))), &Wish::default());
+        let mut found: FoundZone = [(key("a"), unmarked)].into();
+        notes.amend(&mut found);
+        assert!(found[&key("a")].is_ours());
     }
 
     #[tokio::test(start_paused = true)]
