@@ -1,7 +1,7 @@
 //! What a worker remembers of its zone between two turns. All of it can be lost without harm: it saves calls and
 //! quarrels, and decides nothing that the next listing would not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,6 +19,10 @@ const STALE: Duration = Duration::from_secs(30);
 /// can't see it, as with an edition that is bought.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 
+/// A line is left to a lost node that goes on writing it. It may have died since, which nothing tells: the line is taken
+/// once more after this long, then ever more rarely.
+const QUARREL: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(21600));
+
 /// Notes of a zone.
 #[derive(Default)]
 pub struct Notes {
@@ -28,7 +32,7 @@ pub struct Notes {
     resting: BTreeMap<RecordKey, Resting>,
     /// Lines of lost nodes: what stood there, what we put there.
     taken: BTreeMap<RecordKey, (Values, Values)>,
-    contended: BTreeSet<RecordKey>,
+    contended: BTreeMap<RecordKey, Quarrel>,
     /// Creations that have begun and don't carry our mark yet.
     pub begun: BTreeMap<RecordKey, Values>,
 }
@@ -37,6 +41,20 @@ struct Write {
     before: Option<Found>,
     after: Option<Found>,
     at: Instant,
+}
+
+struct Quarrel {
+    until: Instant,
+    times: u32,
+    /// Whether the line was taken once more since.
+    again: bool,
+}
+
+impl Quarrel {
+    fn after(times: u32) -> Self {
+        let left = QUARREL.0.saturating_mul(2u32.saturating_pow(times.min(16))).min(QUARREL.1);
+        Self { until: Instant::now() + left, times, again: false }
+    }
 }
 
 struct Resting {
@@ -59,6 +77,7 @@ impl Notes {
             (Some(before), Some(after)) if stands_in && before.set.values != after.set.values => {
                 let values = (before.set.values.clone(), after.set.values.clone());
                 self.taken.insert(change.key.clone(), values);
+                self.contended.entry(change.key.clone()).and_modify(|quarrel| quarrel.again = true);
             }
             _ => drop(self.taken.remove(&change.key)),
         }
@@ -135,7 +154,10 @@ impl Notes {
         for (key, (before, put)) in &self.taken {
             let values = found.get(key).map(|found| &found.set.values);
             if values == Some(before) && wish.wanted.contains_key(key) {
-                self.contended.insert(key.clone());
+                let quarrel = self.contended.entry(key.clone()).or_insert_with(|| Quarrel::after(0));
+                if quarrel.again {
+                    *quarrel = Quarrel::after(quarrel.times.saturating_add(1));
+                }
             }
             if values == Some(put)
                 && let Some(back) = wish.others.remove(key)
@@ -143,8 +165,10 @@ impl Notes {
                 wish.wanted.insert(key.clone(), back);
             }
         }
-        self.contended.retain(|key| self.taken.contains_key(key) && wish.wanted.contains_key(key));
-        wish.contended.clone_from(&self.contended);
+        self.contended.retain(|key, _| self.taken.contains_key(key) && wish.wanted.contains_key(key));
+        let now = Instant::now();
+        let left = self.contended.iter().filter(|(_, quarrel)| now < quarrel.until);
+        wish.contended = left.map(|(key, _)| key.clone()).collect();
     }
 }
 
@@ -274,6 +298,30 @@ mod tests {
         assert!(contended(&taken, &standing(2)), "and it stays so while it is lost");
         assert!(!contended(&wish("a", 1, Why::Own), &standing(1)), "until it is back");
         assert!(!contended(&taken, &standing(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_is_left_to_a_lost_node_is_tried_again_ever_more_rarely() {
+        let mut notes = Notes::default();
+        let taken = wish("a", 2, Why::TakenOver);
+        let take = |notes: &mut Notes| {
+            notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
+        };
+        let contended = |notes: &mut Notes, last: u8| {
+            let mut wish = taken.clone();
+            notes.look_round(&mut wish, &[(key("a"), Found::ours(set(last)))].into());
+            !wish.contended.is_empty()
+        };
+        take(&mut notes);
+        for left in [600, 1200, 2400] {
+            assert!(contended(&mut notes, 1), "it was written back");
+            tokio::time::advance(Duration::from_secs(left - 1)).await;
+            assert!(contended(&mut notes, 1));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!contended(&mut notes, 1), "after {left} s");
+            take(&mut notes);
+            assert!(!contended(&mut notes, 2), "and if nobody writes it back it is ours");
+        }
     }
 
     #[tokio::test(start_paused = true)]
