@@ -100,9 +100,10 @@ impl Notes {
         (resting.to == change.to && Instant::now() < resting.until).then_some(&resting.failed)
     }
 
-    /// When the first of those that rest may be tried again.
-    pub fn next_try(&self) -> Option<Instant> {
-        self.resting.values().map(|resting| resting.until).min()
+    /// When the first of those that rest may be tried again; of those that still rest `after` a moment, where one is given.
+    pub fn next_try(&self, after: Option<Instant>) -> Option<Instant> {
+        let all = self.resting.values().map(|resting| resting.until);
+        all.filter(|until| after.is_none_or(|after| after < *until)).min()
     }
 
     /// Those that rest and are `meant` may be tried again: somebody has mended something.
@@ -266,20 +267,21 @@ mod tests {
         let bad = change("a", None, Some(1));
         for expect in [60, 120, 240] {
             notes.refused(&bad, failed(Class::User));
-            let rest = notes.next_try().unwrap() - Instant::now();
+            let rest = notes.next_try(None).unwrap() - Instant::now();
             assert_eq!(rest.as_secs(), expect);
             assert!(notes.rests(&bad).is_some());
             assert!(notes.rests(&change("a", None, Some(2))).is_none());
             assert!(notes.rests(&change("b", None, Some(1))).is_none());
             tokio::time::advance(rest).await;
             assert!(notes.rests(&bad).is_none());
+            assert!(notes.next_try(None).is_some() && notes.next_try(Some(Instant::now())).is_none());
         }
         notes.refused(&bad, failed(Class::User));
         notes.wake(|_| true);
         assert!(notes.rests(&bad).is_none(), "other keys");
         notes.refused(&bad, failed(Class::Transient));
         notes.keep_resting(&[]);
-        assert_eq!(notes.next_try(), None, "nobody wishes for it any more");
+        assert_eq!(notes.next_try(None), None, "nobody wishes for it any more");
     }
 
     #[tokio::test(start_paused = true)]
