@@ -5,6 +5,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, DeleteParams};
 
 use super::cluster::join;
+use crate::support::ali::FakeAli;
+use crate::support::ali::zones::Edition;
 use crate::support::process::{Site, wait};
 
 async fn maps(site: &Site) -> Api<ConfigMap> {
@@ -91,4 +93,20 @@ async fn an_account_reaches_a_follower_with_the_keys_of_all_lines() {
     a.cli(&set).await.done();
     wait("a line's key that was taken back is gone", || async { (data(&b).await?.len() == 3).then_some(()) })
         .await;
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_leaves_the_clusters_records() {
+    let (a, b) = tokio::join!(Site::leader("a", &[]), Site::follower("b", "CU", "203.0.113.2", &[]));
+    let fake = FakeAli::start().await;
+    fake.add_key("acme", "key-id", "key-secret");
+    fake.add_zone("acme", "example.com", Edition::EnterpriseUltimate);
+    join(&a, &b).await;
+    let set = ["provider", "set", "Ali", "--endpoint", &fake.endpoint()];
+    a.cli_with(&set, "key-id\nkey-secret\n").await.done();
+    a.cli(&["service", "add", "www.example.com", "--provider", "Ali"]).await.done();
+    fake.until("each node has written its lines", |fake| fake.texts("example.com").len() == 3).await;
+    fake.forget_calls();
+    b.cli(&["node", "quit", "--me", "b", "--yes"]).await.done();
+    assert_eq!(fake.count("DeleteDomainRecord"), 0, "they are the cluster's");
 }
