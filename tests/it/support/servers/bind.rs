@@ -60,9 +60,8 @@ pub async fn as_documented() -> Option<NameServer> {
     }
     let (home, at) = NameServer::place();
     let folder = home.path().display().to_string();
-    let keys = SECRETS.map(|(key, secret)| {
-        format!("key \"{key}\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n")
-    });
+    let keys = SECRETS
+        .map(|(key, secret)| format!("key \"{key}\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n"));
     fs::write(home.path().join("keys.conf"), keys.concat()).unwrap();
     let lines = [Line::Default, Line::CT];
     for line in lines {
