@@ -54,6 +54,8 @@ pub mod reasons {
     pub const THROTTLED: &str = "Throttled";
     /// The provider can't be reached, or doesn't answer in time.
     pub const PROVIDER_UNREACHABLE: &str = "ProviderUnreachable";
+    /// Some of its records have not had their turn at the provider yet.
+    pub const PENDING: &str = "Pending";
     /// Another node has yet to write its records.
     pub const AWAITING_NODE: &str = "AwaitingNode";
     /// A node that is lost as seen from here goes on writing its records.
