@@ -1,46 +1,39 @@
 //! Calls made against calls necessary, in every scenario; and what becomes of a call whose answer never came.
 
-use cocoasyncer::api::vocab::Line;
-use futures::{StreamExt, TryStreamExt};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use std::time::Duration;
 
-use super::operator::{Calls, Operator};
+use cocoasyncer::api::vocab::Line;
+use kube::api::{Patch, PatchParams};
+
+use super::operator::{Calls, Operator, name};
 use crate::report::{Figure, Promise};
 
-/// Services that stand there, so that the others are no mass.
-const STANDING: usize = 400;
+/// Services that stand there, with a record each.
+const STANDING: usize = 2400;
 const SERVICES: usize = 100;
-/// A page of up to 500 records.
-const PAGE: usize = 1;
+/// Pages of up to 500 records.
+const PAGES: usize = 5;
+/// Edits come one by one, as a person's tool makes them.
+const BETWEEN: Duration = Duration::from_millis(20);
 
 /// What is done to the services, and the writes it takes.
 const CREATE: &[&str] = &["AddDomainRecord", "UpdateDomainRecordRemark"];
 const CHANGE: &[&str] = &["UpdateDomainRecord"];
 const DELETE: &[&str] = &["DeleteDomainRecord"];
 
-async fn create(operator: &Operator) -> anyhow::Result<()> {
-    operator.create(STANDING..STANDING + SERVICES).await
+async fn create(operator: &Operator, index: usize) -> anyhow::Result<()> {
+    operator.create(index..index + 1).await
 }
 
-async fn change(operator: &Operator) -> anyhow::Result<()> {
+async fn change(operator: &Operator, index: usize) -> anyhow::Result<()> {
     let patch = Patch::Merge(serde_json::json!({ "spec": { "ttl": 120 } }));
-    let api = operator.world.services();
-    let one = |index: usize| {
-        let (api, patch) = (&api, &patch);
-        async move { api.patch(&format!("s{index:04}"), &PatchParams::default(), patch).await.map(drop) }
-    };
-    let all = futures::stream::iter(STANDING..STANDING + SERVICES).map(one);
-    Ok(all.buffer_unordered(64).try_collect().await?)
+    operator.world.services().patch(&name(index), &PatchParams::default(), &patch).await?;
+    Ok(())
 }
 
-async fn delete(operator: &Operator) -> anyhow::Result<()> {
-    let api = operator.world.services();
-    let one = |index: usize| {
-        let api = &api;
-        async move { api.delete(&format!("s{index:04}"), &DeleteParams::background()).await.map(drop) }
-    };
-    let all = futures::stream::iter(STANDING..STANDING + SERVICES).map(one);
-    Ok(all.buffer_unordered(64).try_collect().await?)
+async fn delete(operator: &Operator, index: usize) -> anyhow::Result<()> {
+    operator.world.delete(&name(index)).await;
+    Ok(())
 }
 
 /// Counts what an edit costs. With `lost`, one answer of each kind of write never comes.
@@ -49,20 +42,23 @@ async fn cost(
     operator: &Operator,
     writes: &[&str],
     lost: bool,
-    edit: impl AsyncFnOnce(&Operator) -> anyhow::Result<()>,
+    edit: impl AsyncFn(&Operator, usize) -> anyhow::Result<()>,
 ) -> anyhow::Result<Calls> {
     operator.fake.forget()?;
     if lost {
         writes.iter().try_for_each(|action| operator.fake.lose(action))?;
     }
-    edit(operator).await?;
+    for index in STANDING..STANDING + SERVICES {
+        edit(operator, index).await?;
+        tokio::time::sleep(BETWEEN).await;
+    }
     for action in writes {
         operator.until_called(action, SERVICES).await?;
     }
     operator.until_quiet().await?;
     // What a lost call has done is found by a look, or by making it again.
     let again = if lost { writes.len() } else { 0 };
-    Calls::count(of, operator, PAGE + SERVICES * writes.len() + again)
+    Calls::count(of, operator, PAGES + SERVICES * writes.len() + again)
 }
 
 /// Records that stand there twice.

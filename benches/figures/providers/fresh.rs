@@ -19,6 +19,8 @@ async fn round() -> anyhow::Result<(f64, Calls)> {
     operator.create(0..SERVICES).await?;
     operator.until_ready(SERVICES).await?;
     let took = began.elapsed().as_secs_f64();
+    let marked = operator.fake.count("UpdateDomainRecordRemark")?;
+    anyhow::ensure!(SERVICES <= marked, "all say that they are ready, and only {marked} records are whole");
     operator.until_quiet().await?;
     Ok((took, Calls::count("64 from nothing", &operator, READS + 2 * SERVICES)?))
 }

@@ -50,9 +50,13 @@ pub fn code(line: Line) -> &'static str {
     }
 }
 
-/// A service's object.
-pub fn service(index: usize) -> ManagedService {
-    let name = format!("s{index:04}");
+/// A service's name, in the plane and in its zone.
+pub fn name(index: usize) -> String {
+    format!("s{index:04}")
+}
+
+fn service(index: usize) -> ManagedService {
+    let name = name(index);
     let mut service = managed(&name, &name);
     service.spec.platform_provider = PlatformProvider::Ali;
     service
@@ -143,7 +147,7 @@ fn rows(sites: &Sites<'_>, services: Range<usize>) -> anyhow::Result<Vec<[String
     };
     let of = |index: usize| {
         let mark = mark.clone();
-        lines().map(move |(line, value)| [format!("s{index:04}"), code(line).into(), value, mark.clone()])
+        lines().map(move |(line, value)| [name(index), code(line).into(), value, mark.clone()])
     };
     Ok(services.flat_map(of).collect())
 }
