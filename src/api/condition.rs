@@ -30,6 +30,8 @@ pub mod reasons {
     pub const PROVIDER_UNKNOWN: &str = "ProviderUnknown";
     /// No Secret holds an account of the platform.
     pub const ACCOUNT_UNKNOWN: &str = "AccountUnknown";
+    /// It is not known in whose name records are marked.
+    pub const OWNER_UNKNOWN: &str = "OwnerUnknown";
     /// The account's Secret lacks something, or says something that can't be.
     pub const ACCOUNT_INVALID: &str = "AccountInvalid";
     /// The account has no zone that holds the name.
