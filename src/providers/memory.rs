@@ -84,8 +84,17 @@ impl State {
             let what = format!("told to fail for {}", change.key.name);
             return Err(ProviderError::new(Kind::Other, Class::Transient, what));
         }
+        if !change.key.name.is_within(zone) {
+            let what = format!("{} lies outside {zone}", change.key.name);
+            return Err(ProviderError::new(Kind::Other, Class::User, what));
+        }
         self.writes += 1;
         let records = self.zones.entry(zone.clone()).or_default();
+        let there = records.get(&change.key);
+        if there.is_some_and(|there| !there.is_ours()) && there != change.from.as_ref() {
+            let what = format!("somebody changed {} since it was read", change.key.name);
+            return Err(ProviderError::new(Kind::Conflict, Class::Transient, what));
+        }
         let found = change.to.clone().map(Found::ours);
         match &found {
             Some(found) => drop(records.insert(change.key.clone(), found.clone())),

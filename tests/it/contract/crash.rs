@@ -23,8 +23,8 @@ fn goal(line: Line) -> Sets {
         &*format!("www/{line} 192.0.2.7 60"),
         "grows 192.0.2.3,192.0.2.8",
         "shrinks 192.0.2.5",
-        "new 192.0.2.9,192.0.2.10",
-        &*format!("new/{line} 2001:db8::9"),
+        "fresh 192.0.2.9,192.0.2.10",
+        &*format!("fresh/{line} 2001:db8::9"),
         "hand 192.0.2.11",
         "text 192.0.2.11",
     ])
@@ -37,7 +37,7 @@ pub async fn a_crash_between_any_two_calls_leaves_no_trace(bench: Box<dyn Bench>
         .plant(vec![
             Stranger::new("hand", Line::Default, "A", "192.0.2.101"),
             Stranger::new("text", Line::Default, "TXT", "v=spf1 -all"),
-            Stranger::new("new", line, "A", "192.0.2.102"),
+            Stranger::new("fresh", line, "A", "192.0.2.102"),
         ])
         .await;
     let (start, goal) = (start(line), goal(line));

@@ -10,14 +10,14 @@ use super::story::{Sets, Story, change, key, set, sets};
 
 pub async fn outcomes_come_in_order_and_a_bad_change_fails_alone(bench: Box<dyn Bench>) {
     let mut story = Story::of(bench).await;
-    story.plant(vec![Stranger::new("alias", Line::Default, "CNAME", "www.example.com")]).await;
+    story.plant(vec![Stranger::new("cname", Line::Default, "CNAME", "www.example.com")]).await;
     story.becomes(&sets(["old 192.0.2.1", "gone 192.0.2.1"])).await;
     let found = story.provider.list(&story.zone).await.unwrap().found;
     let new = |key: RecordKey| change(key, None, Some(set("192.0.2.7", 600)));
     let outside = RecordKey { name: name("www.example.net"), ..key("www", Family::V4) };
     let mut bad: Vec<(Change, Option<Kind>)> = vec![(new(outside), None)];
-    if (story.bench.nature().holds)(&Stranger::new("alias", Line::Default, "CNAME", "x.example.com")) {
-        bad.push((new(key("alias", Family::V4)), Some(Kind::Conflict)));
+    if (story.bench.nature().holds)(&Stranger::new("cname", Line::Default, "CNAME", "x.example.com")) {
+        bad.push((new(key("cname", Family::V4)), Some(Kind::Conflict)));
     }
     let lacking = Line::ALL.into_iter().find(|line| !story.lines().contains(line));
     bad.extend(

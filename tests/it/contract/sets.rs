@@ -16,7 +16,7 @@ pub async fn records_are_created_changed_and_deleted(bench: Box<dyn Bench>) {
         sets(["www 192.0.2.1", "api 192.0.2.1"]),
         sets(["www 192.0.2.2", "api 192.0.2.1"]),
         sets(["www 192.0.2.2 60", "api 192.0.2.1"]),
-        sets(["www 192.0.2.3 600", "www 2001:db8::1 60", "new 192.0.2.4"]),
+        sets(["www 192.0.2.3 600", "www 2001:db8::1 60", "fresh 192.0.2.4"]),
         sets(["www 2001:db8::2", "api 192.0.2.9"]),
         sets([]),
         sets(["www 192.0.2.1"]),

@@ -12,8 +12,8 @@ pub async fn the_same_changes_made_twice_do_no_harm(bench: Box<dyn Bench>) {
     let mut story = Story::of(bench).await;
     for wished in [
         sets(["www 192.0.2.1", "many 192.0.2.1,192.0.2.2", "gone 192.0.2.1", "www 2001:db8::1"]),
-        sets(["www 192.0.2.2", "many 192.0.2.2,192.0.2.3,192.0.2.4", "new 192.0.2.1", "www 2001:db8::1 60"]),
-        sets(["www 192.0.2.3", "many 192.0.2.2 60", "new 192.0.2.1,192.0.2.2"]),
+        sets(["www 192.0.2.2", "many 192.0.2.2,192.0.2.3,192.0.2.4", "fresh 192.0.2.1", "www 2001:db8::1 60"]),
+        sets(["www 192.0.2.3", "many 192.0.2.2 60", "fresh 192.0.2.1,192.0.2.2"]),
         sets([]),
     ] {
         let listing = story.provider.list(&story.zone).await.unwrap();

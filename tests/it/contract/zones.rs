@@ -49,7 +49,6 @@ pub async fn an_unknown_zone_is_told_or_begins_with_its_first_record(bench: Box<
         let made = made.into_iter().map(Result::unwrap_err);
         for error in made.chain([listed.unwrap_err()]) {
             assert_eq!(error.kind, Kind::ZoneUnknown, "{error:?}");
-            assert!(error.what.contains("example.net"), "{error}");
         }
         assert_eq!(provider.zone_of(&www("a").name).await.unwrap(), None);
     } else {
