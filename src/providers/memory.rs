@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::domain::dns_plan::{Change, Found, FoundZone, Limits, Listing};
 use crate::domain::names::DnsName;
 use crate::domain::retry::Class;
-use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest};
+use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest, outside};
 
 /// Zones in memory.
 #[derive(Default)]
@@ -85,8 +85,7 @@ impl State {
             return Err(ProviderError::new(Kind::Other, Class::Transient, what));
         }
         if !change.key.name.is_within(zone) {
-            let what = format!("{} lies outside {zone}", change.key.name);
-            return Err(ProviderError::new(Kind::Other, Class::User, what));
+            return Err(outside(zone, &change.key.name));
         }
         self.writes += 1;
         let records = self.zones.entry(zone.clone()).or_default();
