@@ -11,6 +11,7 @@ use cocoasyncer::domain::records::RecordKey;
 use cocoasyncer::providers::DnsProvider;
 use futures::future::BoxFuture;
 
+use super::story::Sets;
 use crate::support::servers::ZONE;
 
 /// The zone below [`ZONE`], which every place has, too.
@@ -32,6 +33,8 @@ pub struct Nature {
     pub by_hand: bool,
     /// Whether each record has a mark, so that ours can stand in one set with another's.
     pub marks_each: bool,
+    /// How many records it makes in a test's time, where that is not any number.
+    pub makes: usize,
     /// Whether somebody sets zones up; else one begins with its first record.
     pub hosted: bool,
 }
@@ -146,6 +149,11 @@ pub trait Bench: Send + Sync {
         None
     }
 
+    /// Puts records of ours there, which a process made long ago; for a place that makes few in a test's time.
+    async fn inherit(&self, _sets: &Sets) {
+        unreachable!("it makes them itself");
+    }
+
     /// Puts records of others there.
     async fn plant(&self, strangers: &[Stranger]);
 
@@ -169,4 +177,10 @@ pub fn name(text: &str) -> DnsName {
 /// The full name of a record in [`ZONE`].
 pub fn in_zone(record: &str) -> DnsName {
     name(ZONE).child(record, "test").unwrap()
+}
+
+/// Says that a case is none for a place.
+#[allow(clippy::print_stderr, reason = "a skip is loud")]
+pub fn not_here(why: &str) {
+    eprintln!("SKIPPED: {why}");
 }

@@ -3,7 +3,7 @@
 
 use cocoasyncer::api::vocab::Line;
 
-use super::bench::{Bench, Doomed, Moment, Stranger};
+use super::bench::{Bench, Doomed, Moment, Stranger, not_here};
 use super::story::{Sets, Story, sets};
 
 fn start(line: Line) -> Sets {
@@ -45,7 +45,9 @@ pub async fn a_crash_between_any_two_calls_leaves_no_trace(bench: Box<dyn Bench>
         for calls in 0.. {
             story.begun.clear();
             story.becomes(&start).await;
-            let Some(Doomed { provider, dies }) = story.bench.doomed(calls, moment).await else { return };
+            let Some(Doomed { provider, dies }) = story.bench.doomed(calls, moment).await else {
+                return not_here("nothing can come between its calls, for it makes none");
+            };
             story.provider = provider;
             // As the operator does it: what can't be marked at once is noted before it is begun.
             if story.provider.ways().marks_after {

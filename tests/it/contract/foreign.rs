@@ -3,7 +3,7 @@
 use cocoasyncer::api::vocab::{Family, Line};
 use cocoasyncer::domain::dns_plan::{Found, Owner};
 
-use super::bench::{Bench, Mark, Stranger};
+use super::bench::{Bench, Mark, Stranger, not_here};
 use super::story::{Story, change, key, set, sets};
 
 /// One of each kind.
@@ -58,7 +58,7 @@ pub async fn records_of_others_are_left_alone(bench: Box<dyn Bench>) {
 /// A set of ours in which a record of another's stands, too: where each record has its own mark.
 pub async fn our_records_go_from_beside_those_of_others(bench: Box<dyn Bench>) {
     if !bench.nature().marks_each {
-        return;
+        return not_here("a set has one mark for all its records here");
     }
     for mark in [Mark::None, Mark::You] {
         let at = key("www", Family::V4);

@@ -23,6 +23,12 @@ pub async fn twelve_thousand_records_are_made_and_known(bench: Box<dyn Bench>) {
     });
     let all: Sets = all.take(MANY).collect();
     assert_eq!(all.len(), MANY);
+    let made: Sets = all.clone().into_iter().take(story.bench.nature().makes).collect();
+    if made.len() < all.len() {
+        let mut inherited = all.clone();
+        inherited.retain(|key, _| !made.contains_key(key));
+        story.bench.inherit(&inherited).await;
+    }
     story.becomes(&all).await;
     // One among them.
     let mut moved = all.clone();

@@ -15,7 +15,8 @@ pub async fn every_name_that_dns_allows_can_be_managed(bench: Box<dyn Bench>) {
     assert_eq!(in_zone(&longest).as_str().len(), 253);
     let records = ["@", "*", "www", "x.deep.er", "*.deep", "测试", "bücher.例子", &label, &longest];
     let wished = |v4: &str, v6: &str| -> Sets {
-        let both = records.iter().map(|record| sets([&*format!("{record} {v4}"), &*format!("{record} {v6}")]));
+        let both =
+            records.iter().map(|record| sets([&*format!("{record} {v4}"), &*format!("{record} {v6}")]));
         both.flatten().collect()
     };
     story.becomes(&wished("192.0.2.1", "2001:db8::1")).await;

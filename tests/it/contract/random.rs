@@ -24,6 +24,7 @@ fn wishes(lines: Vec<&'static str>) -> impl Strategy<Value = Vec<Sets>> {
 }
 
 /// Every provider follows the same wishes, so they all list the same.
+#[allow(clippy::print_stderr, reason = "shown where it fails")]
 pub async fn any_sequence_of_wishes_comes_true(bench: Box<dyn Bench>) {
     let mut story = Story::of(bench).await;
     let lines = story.lines().into_iter().map(|line| line.as_str()).collect();

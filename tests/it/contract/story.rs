@@ -154,7 +154,8 @@ impl Story {
         assert!(listed == right, "listed: {listed:#?}, right: {right:#?}");
         let truth = self.bench.truth(&self.zone).await;
         assert_eq!(truth.rest, self.rest, "what others put there is as it was");
-        let rows = right.iter().flat_map(|(key, set)| set.values.iter().map(|value| row(key, value, set.ttl)));
+        let rows =
+            right.iter().flat_map(|(key, set)| set.values.iter().map(|value| row(key, value, set.ttl)));
         let mut rows: Vec<String> = rows.collect();
         rows.sort();
         assert!(truth.ours == rows, "in truth: {:#?}, right: {rows:#?}", truth.ours);

@@ -15,7 +15,10 @@ use cocoasyncer::providers::DnsProvider;
 use cocoasyncer::providers::ali::account::Account;
 use cocoasyncer::providers::ali::{AliProvider, Patience};
 
-use crate::contract::bench::{BELOW, Bench, Doomed, ME, Mark, Moment, Nature, Stranger, THEIR_TTL, Truth, name, row};
+use crate::contract::bench::{
+    BELOW, Bench, Doomed, ME, Mark, Moment, Nature, Stranger, THEIR_TTL, Truth, name, row,
+};
+use crate::contract::story::Sets;
 use crate::support::ali::FakeAli;
 use crate::support::ali::faults::{Fault, Mishap, Trouble};
 use crate::support::ali::zones::{Edition, Record};
@@ -29,6 +32,9 @@ const LINES: [(Line, &str); 6] = [
     (Line::CNEdu, "edu"),
     (Line::OverSea, "oversea"),
 ];
+
+/// Ours.
+const MARK: &str = "cocoasyncer-v1,it";
 
 struct Ali(Arc<FakeAli>);
 
@@ -74,6 +80,7 @@ impl Bench for Ali {
             holds: |_| true,
             by_hand: true,
             marks_each: true,
+            makes: 1_200,
             hosted: true,
         }
     }
@@ -107,11 +114,22 @@ impl Bench for Ali {
     async fn plant(&self, strangers: &[Stranger]) {
         for stranger in strangers {
             let rr = |name: &DnsName| name.relative_to(&self::name(ZONE)).unwrap().to_owned();
-            let record = Record::new(&rr(&stranger.name), stranger.kind, code(stranger.line), &stranger.value);
+            let record =
+                Record::new(&rr(&stranger.name), stranger.kind, code(stranger.line), &stranger.value);
             let remark = if stranger.mark == Mark::You { "cocoasyncer-v1,you" } else { "" };
             self.0.plant(ZONE, record.ttl(THEIR_TTL).remark(remark));
             if let Some((at, text)) = stranger.claim() {
                 self.0.plant(ZONE, Record::new(&rr(&at), "TXT", "default", text).ttl(THEIR_TTL));
+            }
+        }
+    }
+
+    async fn inherit(&self, sets: &Sets) {
+        for (key, set) in sets {
+            let rr = key.name.relative_to(&name(ZONE)).unwrap();
+            for value in set.values.iter() {
+                let record = Record::new(rr, key.family.record_type(), code(key.line), &value.to_string());
+                self.0.plant(ZONE, record.ttl(set.ttl).remark(MARK));
             }
         }
     }
@@ -131,7 +149,7 @@ impl Bench for Ali {
         let mut truth = Truth::default();
         for record in self.0.records(zone.as_str()) {
             match key(&record, zone) {
-                Some((key, value)) if record.remark == "cocoasyncer-v1,it" => {
+                Some((key, value)) if record.remark == MARK => {
                     truth.ours.push(row(&key, &value, record.ttl));
                 }
                 _ => truth.rest.push(record.text()),

@@ -31,6 +31,7 @@ impl Bench for Local {
             holds: |_| false,
             by_hand: false,
             marks_each: false,
+            makes: usize::MAX,
             hosted: false,
         }
     }
@@ -40,8 +41,7 @@ impl Bench for Local {
         let provider = LocalProvider::new(zones.clone(), Arc::new(|| 1_000));
         let before = std::mem::replace(&mut *self.0.lock().unwrap(), zones).load_full();
         for zone in before.iter() {
-            let last: FoundZone =
-                zone.records().map(|(key, set)| (key, Found::ours(set.clone()))).collect();
+            let last: FoundZone = zone.records().map(|(key, set)| (key, Found::ours(set.clone()))).collect();
             provider.resume(zone.name(), last);
         }
         Arc::new(provider)
@@ -58,7 +58,9 @@ impl Bench for Local {
     async fn truth(&self, zone: &DnsName) -> Truth {
         let zones = self.0.lock().unwrap().load_full();
         let sets = zones.get(zone).into_iter().flat_map(|zone| zone.records());
-        let rows = sets.flat_map(|(key, set)| set.values.iter().map(|value| row(&key, value, set.ttl)).collect::<Vec<_>>());
+        let rows = sets.flat_map(|(key, set)| {
+            set.values.iter().map(|value| row(&key, value, set.ttl)).collect::<Vec<_>>()
+        });
         Truth { ours: rows.collect(), rest: Vec::new() }.sorted()
     }
 }

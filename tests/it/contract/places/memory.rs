@@ -29,6 +29,7 @@ impl Bench for Memory {
             holds: |stranger| stranger.key().is_some(),
             by_hand: true,
             marks_each: false,
+            makes: usize::MAX,
             hosted: false,
         }
     }
