@@ -50,6 +50,7 @@ fn service(index: usize) -> Service {
         name: zone().child(&format!("s{index}"), "").unwrap(),
         ttl: 60,
         nodes: BTreeSet::new(),
+        weights: BTreeMap::new(),
         deleting: false,
         retain: false,
         release: None,
@@ -83,7 +84,10 @@ fn remember(services: &mut [Service], wish: &Wish, standing: &FoundZone) {
                 let taken_over = wish.wanted.get(key).is_some_and(|wanted| wanted.why != Why::Own);
                 let node = wanted.or(before).unwrap_or_default();
                 let (values, ttl) = (found.set.values.clone(), found.set.ttl);
-                ((key.line, key.family), Last { node, values, ttl, since: at(0), taken_over })
+                let as_wished = wish.wanted.get(key).filter(|wanted| found.set.is_as(&wanted.set));
+                let before = service.last.get(&(key.line, key.family)).map(|last| last.sharers.clone());
+                let sharers = as_wished.map(|wanted| wanted.sharers.clone()).or(before).unwrap_or_default();
+                ((key.line, key.family), Last { node, values, ttl, since: at(0), taken_over, sharers })
             })
             .collect();
     }
@@ -203,7 +207,7 @@ fn a_foreign_record_is_reported_and_taken_only_when_asked() {
     let mut services = vec![service(0)];
     let name = services[0].name.clone();
     let key = RecordKey { name, line: Line::CT, family: Family::V4 };
-    let set = RecordSet { values: [address(200)].into(), ttl: 600 };
+    let set = RecordSet::of([address(200)].into(), 600);
     let foreign = Found::of(set, Owner::Foreign("by hand".into()));
     let found: FoundZone = [(key.clone(), foreign.clone())].into();
     let (standing, plan) = settle(&mut services, &three(), found);
@@ -307,7 +311,7 @@ fn in_a_shared_place_each_node_writes_its_own_lines_and_those_of_the_lost() {
 fn a_wish_is_fitted_to_what_the_zone_takes() {
     let services = vec![service(0)];
     let mut wish = wish(&services, &three());
-    wish.fit(&Limits { lines: [Line::Default, Line::CT].into(), ttl_floor: 600 });
+    wish.fit(&Limits { lines: [Line::Default, Line::CT].into(), ttl_floor: 600, weights: false });
     assert_eq!(wish.wanted.keys().map(|key| key.line).collect::<Vec<_>>(), [Line::Default, Line::CT]);
     assert!(wish.wanted.values().all(|wanted| wanted.set.ttl == 600));
     assert_eq!(wish.ttl_floor, Some(600));
@@ -323,18 +327,182 @@ fn two_services_for_one_name_are_one_service_and_one_refusal() {
     assert_eq!(wish.refused[&second.id].field, "spec.record");
 }
 
+/// n0 and n1 own the default line together, n2 CT; `s0` is shared 3:1, `s1` is not.
+fn sharing() -> (Cluster, Vec<Service>) {
+    let nodes =
+        [member(0, &[Line::Default], true), member(1, &[Line::Default], true), member(2, &[Line::CT], true)];
+    let mut services = vec![service(0), service(1)];
+    services[0].weights = [("n0".to_owned(), 3), ("n1".to_owned(), 1)].into();
+    (cluster(nodes.into()), services)
+}
+
+/// What a change of the cluster or the services leads to, a line each.
+fn told(services: &mut [Service], cluster: &Cluster, standing: &mut FoundZone) -> Vec<String> {
+    let (after, plan) = settle(services, cluster, standing.clone());
+    *standing = after;
+    plan.changes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn owners_with_weights_share_their_line_and_others_do_not() {
+    let (whole, mut services) = sharing();
+    let mut standing = FoundZone::new();
+    let first = told(&mut services, &whole, &mut standing);
+    assert_eq!(
+        first,
+        [
+            "+ s0.example.com A [default] 203.0.113.1,203.0.113.2 (ttl 60, weights 3:1): new",
+            "+ s1.example.com A [default] 203.0.113.1 (ttl 60): new",
+            "+ s0.example.com A [CT] 203.0.113.3 (ttl 60): new",
+            "+ s1.example.com A [CT] 203.0.113.3 (ttl 60): new",
+        ]
+    );
+    assert!(told(&mut services, &whole, &mut standing).is_empty(), "a fixpoint");
+}
+
+#[test]
+fn a_sharer_that_is_lost_drained_or_moved_is_never_held_and_an_edit_of_weights_is() {
+    let change = |of: &dyn Fn(&mut Cluster)| {
+        let mut cluster = sharing().0;
+        of(&mut cluster);
+        cluster
+    };
+    let whole = sharing().0;
+    let member = |cluster: &mut Cluster, name: &str, of: &dyn Fn(&mut Member)| {
+        of(cluster.members.get_mut(name).unwrap());
+    };
+    let lost = |name: &'static str| change(&|c| member(c, name, &|m| m.lives = false));
+    let neither = change(&|c| ["n0", "n1"].iter().for_each(|name| member(c, name, &|m| m.lives = false)));
+    let drained = change(&|c| member(c, "n1", &|m| m.drained = true));
+    let pinned = change(&|c| member(c, "n1", &|m| m.pinned = [Line::Default].into()));
+    let homeless = change(&|c| member(c, "n1", &|m| m.addresses.clear()));
+    let moved = change(&|c| member(c, "n1", &|m| m.addresses = [(Family::V4, [address(77)].into())].into()));
+    let (_, mut services) = sharing();
+    services.truncate(1);
+    let mut standing = FoundZone::new();
+    let mut step = |cluster: &Cluster, expect: &str| {
+        let lines = told(&mut services, cluster, &mut standing);
+        let of_default: Vec<&str> = lines.iter().filter_map(|line| line.split("[default] ").nth(1)).collect();
+        assert_eq!(of_default.join("; "), expect);
+        assert!(told(&mut services, cluster, &mut standing).is_empty(), "a fixpoint");
+    };
+    let both = "203.0.113.1,203.0.113.2 (ttl 60, weights 3:1)";
+    let (one, two) = ("203.0.113.1 (ttl 60)", "203.0.113.2 (ttl 60)");
+    let comes = |from: &str| format!("{from} -> {both}: its owner is back");
+    step(&whole, &format!("{both}: new"));
+    step(&lost("n1"), &format!("{both} -> {one}: its node is lost"));
+    step(&whole, &comes(one));
+    step(&lost("n0"), &format!("{both} -> {two}: its node is lost"));
+    step(&whole, &comes(two));
+    step(&homeless, &format!("{both} -> {one}: its node is lost"));
+    step(&whole, &comes(one));
+    step(&drained, &format!("{both} -> {one}: drained or pinned"));
+    step(&whole, &comes(one));
+    step(&pinned, &format!("{both} -> {two}: drained or pinned"));
+    step(&whole, &comes(two));
+    step(&moved, &format!("{both} -> 203.0.113.1,203.0.113.78 (ttl 60, weights 3:1): new address"));
+    step(&whole, &format!("203.0.113.1,203.0.113.78 (ttl 60, weights 3:1) -> {both}: new address"));
+    step(&neither, &format!("{both} -> 203.0.113.3 (ttl 60): its node is lost"));
+    step(&lost("n1"), &format!("203.0.113.3 (ttl 60) -> {one}: its owner is back"));
+    step(&whole, &comes(one));
+}
+
+#[test]
+fn a_mass_edit_of_weights_is_held_and_a_loss_goes_through_it() {
+    let (whole, _) = sharing();
+    let mut services: Vec<Service> = (0..10).map(service).collect();
+    let weights = |services: &mut [Service], weights: &[(&str, u8)]| {
+        let weights: BTreeMap<String, u8> =
+            weights.iter().map(|(name, w)| ((*name).to_owned(), *w)).collect();
+        services.iter_mut().for_each(|service| service.weights.clone_from(&weights));
+    };
+    let (standing, _) = settle(&mut services, &whole, FoundZone::new());
+    weights(&mut services, &[("n0", 3), ("n1", 1)]);
+    let (standing, first) = settle(&mut services, &whole, standing);
+    assert_eq!((first.changes.len(), first.held.len()), (0, 10), "who shares is an edit");
+    services[0].release = first.digest.clone();
+    let (standing, plan) = settle(&mut services, &whole, standing);
+    assert_eq!((plan.changes.len(), plan.held.len()), (10, 0));
+    weights(&mut services, &[("n0", 1), ("n1", 1)]);
+    let (standing, second) = settle(&mut services, &whole, standing);
+    assert_eq!((second.changes.len(), second.held.len()), (0, 10), "and so is in which proportion");
+    assert_ne!(first.digest, second.digest, "each is released by itself");
+    let (_, plan) = settle(&mut services, &lose(&whole, "n1"), standing);
+    assert_eq!((plan.changes.len(), plan.held.len()), (10, 0));
+    assert!(plan.changes.iter().all(|change| change.cause == Cause::Loss));
+}
+
+#[test]
+fn what_a_sharer_does_before_the_status_is_written_is_nobody_elses_doing() {
+    let (whole, mut services) = sharing();
+    let lost = lose(&whole, "n1");
+    let cause = |services: &[Service], before: &Cluster, now: &Cluster| {
+        let mut later = wish(services, now);
+        crate::domain::causes::put_right(&mut later, &wish(services, before), now);
+        let key = RecordKey { name: services[0].name.clone(), line: Line::Default, family: Family::V4 };
+        later.wanted[&key].cause
+    };
+    assert_eq!(cause(&services, &whole, &lost), Cause::Loss, "before the first status was written");
+    settle(&mut services, &whole, FoundZone::new());
+    assert_eq!(cause(&services, &lost, &whole), Cause::Return, "back before the loss was written");
+    assert_eq!(cause(&services, &whole, &whole), Cause::Drift);
+}
+
+#[test]
+fn where_the_provider_cannot_weigh_all_get_equal_shares_and_weights_by_hand_stay_where_none_are_wished_for() {
+    let (whole, services) = sharing();
+    let mut fitted = wish(&services, &whole);
+    fitted.fit(&Limits::default());
+    let shown = |plan: DnsPlan| plan.changes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        shown(plan(&fitted, &FoundZone::new()))[0],
+        "+ s0.example.com A [default] 203.0.113.1,203.0.113.2 (ttl 60): new"
+    );
+    assert!(fitted.unweighed);
+    let mut able = wish(&services, &whole);
+    able.fit(&Limits { weights: true, ..Limits::default() });
+    assert!(!able.unweighed);
+    let by_hand: BTreeMap<IpAddr, u8> = [(address(0), 9), (address(1), 9)].into();
+    let mut standing = apply(&FoundZone::new(), &plan(&able, &FoundZone::new()));
+    standing.values_mut().filter(|found| 1 < found.set.values.len()).for_each(|found| {
+        found.set.weights = by_hand.clone().into();
+    });
+    assert!(shown(plan(&fitted, &standing)).is_empty());
+    assert_eq!(shown(plan(&able, &standing)).len(), 1);
+}
+
+#[test]
+fn weights_of_nodes_that_do_not_serve_are_refused() {
+    #[track_caller]
+    fn check(nodes: &[&str], weight: &str, words: &str) {
+        let (whole, mut services) = sharing();
+        services[0].nodes = nodes.iter().map(|name| (*name).to_owned()).collect();
+        services[0].weights = [(weight.to_owned(), 1)].into();
+        let wish = wish(&services, &whole);
+        let refusal = &wish.refused[&services[0].id];
+        assert_eq!(refusal.field, "spec.weights");
+        assert!(refusal.why.contains(words), "{refusal}");
+        assert!(wish.frozen.contains(&services[0].name));
+    }
+    check(&[], "n9", "no CocoaNode");
+    check(&["n0", "n1"], "n2", "not among spec.nodes");
+}
+
 fn worlds() -> impl Strategy<Value = (Vec<Member>, Vec<Service>)> {
     let node =
         (prop::collection::btree_set(0usize..6, 0..4), prop::bool::weighted(0.7), prop::bool::weighted(0.1));
     let nodes = prop::collection::vec(node, 1..6);
-    let services = prop::collection::vec((any::<bool>(), prop::bool::weighted(0.1), 1u32..4), 1..8);
+    let services =
+        prop::collection::vec((any::<bool>(), prop::bool::weighted(0.1), 1u32..4, 0usize..5), 1..8);
     (nodes, services).prop_map(|(nodes, services)| {
         let node = |(index, (lines, lives, drained)): (usize, (BTreeSet<usize>, bool, bool))| {
             let mut lines: Vec<Line> = lines.into_iter().map(|i| Line::ALL[i]).collect();
             lines.extend((index == 0).then_some(Line::Default));
             Member { drained, ..member(index, &lines, lives) }
         };
-        let make = |(index, (retain, deleting, ttl)): (usize, (bool, bool, u32))| Service {
+        let count = nodes.len();
+        let make = |(index, (retain, deleting, ttl, shares)): (usize, (bool, bool, u32, usize))| Service {
+            weights: (0..shares.min(count)).map(|node| (format!("n{node}"), node as u8 + 1)).collect(),
             retain,
             deleting,
             ttl,
@@ -353,7 +521,7 @@ fn foreigners() -> impl Strategy<Value = FoundZone> {
         let one = |(name, line): (usize, usize)| {
             let name = zone().child(&format!("s{name}"), "").unwrap();
             let key = RecordKey { name, line: Line::ALL[line], family: Family::V4 };
-            let set = RecordSet { values: [address(100 + line)].into(), ttl: 600 };
+            let set = RecordSet::of([address(100 + line)].into(), 600);
             (key, Found::of(set, Owner::Unmarked))
         };
         all.into_iter().map(one).collect()
@@ -389,16 +557,21 @@ proptest! {
         let victim = victim % nodes.len();
         nodes[victim].lives = !nodes[victim].lives;
         let after = cluster(nodes);
-        // A process that never stopped plans from what it applied; one that restarted from statuses alone.
-        let from_memory = plan(&wish(&services, &after), &standing);
+        // A process that never stopped plans from what it applied; one that restarted from statuses alone. They tell no
+        // weights in effect: only providers without any are told from them what stood.
+        let mut fitted = wish(&services, &after);
+        fitted.fit(&Limits::default());
+        let mut standing = standing;
+        standing.values_mut().for_each(|found| found.set.weights = Default::default());
+        let from_memory = plan(&fitted, &standing);
         let reported = services.iter().flat_map(|service| {
             service.last.iter().map(|(&(line, family), last)| {
                 let key = RecordKey { name: service.name.clone(), line, family };
-                let set = RecordSet { values: last.values.clone(), ttl: last.ttl };
+                let set = RecordSet::of(last.values.clone(), last.ttl);
                 (key, Found::ours(set))
             })
         });
-        let from_statuses = plan(&wish(&services, &after), &reported.collect());
+        let from_statuses = plan(&fitted, &reported.collect());
         prop_assert_eq!(from_memory, from_statuses);
     }
 

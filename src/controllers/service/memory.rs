@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn set(last: u8) -> RecordSet {
-        RecordSet { values: [std::net::IpAddr::from([203, 0, 113, last])].into(), ttl: 60 }
+        RecordSet::of([std::net::IpAddr::from([203, 0, 113, last])].into(), 60)
     }
 
     fn change(name: &str, from: Option<u8>, to: Option<u8>) -> Change {
@@ -181,7 +181,8 @@ mod tests {
     fn wish(name: &str, last: u8, why: Why) -> Wish {
         let service = ObjectId { namespace: "default".into(), name: name.into() }.into();
         let (node, put) = ("n1".to_owned(), Default::default());
-        let wanted = Wanted { set: set(last), node, why, service, cause: Cause::Loss, put };
+        let (cause, sharers) = (Cause::Loss, Default::default());
+        let wanted = Wanted { set: set(last), node, why, sharers, service, cause, put };
         Wish { wanted: [(key(name), wanted)].into(), ..Wish::default() }
     }
 

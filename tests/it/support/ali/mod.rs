@@ -168,6 +168,11 @@ impl FakeAli {
         texts
     }
 
+    /// In how many sets of the zone weights count.
+    pub fn weighted(&self, zone: &str) -> usize {
+        self.with_zone(zone, |zone| zone.weighted.len())
+    }
+
     /// From now on this goes wrong; of several troubles the first that meets a call decides.
     pub fn trouble(&self, trouble: Trouble) {
         self.world().troubles.push(trouble);
