@@ -150,6 +150,7 @@ pub struct RecordStatus {
     pub taken_over: bool,
     /// Where several owners share the line: the weights of all of them, also of those that can't answer now.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "weights_schema")]
     pub weights: BTreeMap<String, u8>,
     /// Since when these values stand.
     pub since: Time,

@@ -2,6 +2,7 @@
 //! how many calls. What can go wrong between the two is in `troubles`.
 
 mod troubles;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

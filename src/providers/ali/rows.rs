@@ -303,6 +303,30 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_those_in_effect_on_a_set_of_several() {
+        let entry = |value: &str, weight: Value, status: Value| {
+            json!({"RecordId": value, "RR": "www", "Type": "A", "Value": value, "TTL": 600, "Weight": weight,
+                "LbaStatus": status, "Remark": OURS})
+        };
+        let weights = |entries: &[Value]| {
+            let records: Vec<Record> = entries.iter().filter_map(Record::read).collect();
+            let zone = DnsName::parse("example.com", "").unwrap();
+            let found = found(&records, &zone, &me()).into_values().next().unwrap();
+            found.set.weights.iter().map(|(_, weight)| weight).collect::<Vec<u8>>()
+        };
+        let (one, two) = ("192.0.2.1", "192.0.2.2");
+        let on = json!(true);
+        assert_eq!(
+            weights(&[entry(one, json!(3), on.clone()), entry(two, json!("7"), json!("true"))]),
+            [3, 7]
+        );
+        assert_eq!(weights(&[entry(one, json!(1), on.clone()), entry(two, Value::Null, on.clone())]), [1, 1]);
+        let none: [u8; 0] = [];
+        assert_eq!(weights(&[entry(one, json!(3), on.clone())]), none, "one value has no proportion");
+        assert_eq!(weights(&[entry(one, json!(3), json!(false)), entry(two, json!(7), Value::Null)]), none);
+    }
+
+    #[test]
     fn external_dns_claims_the_default_line_until_our_mark_is_there() {
         let mark = "heritage=external-dns,external-dns/owner=prod,external-dns/resource=ingress/x/y";
         let found = zone(&[
