@@ -252,6 +252,8 @@ pub struct Wanted {
     pub sharers: Weights<String>,
     /// The service that wants it.
     pub service: Arc<ObjectId>,
+    /// Whether that node answers because the one that last did is lost, though the line may be its own as well.
+    pub succeeds: bool,
     /// Why it would change if what stands there differs from it.
     pub cause: Cause,
     /// What we last put there, or began to: a record of just these values is ours even without its mark.
@@ -266,7 +268,7 @@ impl Wanted {
     }
 
     fn is_same_target(&self, other: &Wanted) -> bool {
-        let Wanted { set, node, why, sharers, service, cause: _, put: _ } = self;
+        let Wanted { set, node, why, sharers, service, succeeds: _, cause: _, put: _ } = self;
         (set, node, why) == (&other.set, &other.node, &other.why)
             && (sharers, service) == (&other.sharers, &other.service)
     }
@@ -512,9 +514,12 @@ fn wanted(
         Some(last) if last.ttl != set.ttl => Cause::Edit,
         Some(_) => Cause::Drift,
     };
+    let before = service.last.get(&at).filter(|last| last.node != holder.node);
+    let before = before.and_then(|last| cluster.members.get(&last.node));
+    let succeeds = before.is_some_and(|before| !before.can_answer(at.1));
     let put = [service.last.get(&at).map(|last| last.values.clone()), service.begun.get(&at).cloned()];
     let (node, sharers) = (holder.node.clone(), sharing.sharers);
-    Wanted { set, node, why: holder.why, sharers, service: id.clone(), cause, put }
+    Wanted { set, node, why: holder.why, sharers, service: id.clone(), succeeds, cause, put }
 }
 
 pub(super) fn moved(last: &Last, holder: &Holder, cluster: &Cluster, at: (Line, Family)) -> Cause {

@@ -26,11 +26,20 @@ pub struct Notes {
     recent: BTreeMap<RecordKey, Write>,
     /// Records that were refused, and when to try again.
     resting: BTreeMap<RecordKey, Resting>,
-    /// Lines of lost nodes: what stood there, what we put there.
-    taken: BTreeMap<RecordKey, (Values, Values)>,
+    /// Lines of lost nodes.
+    taken: BTreeMap<RecordKey, Taken>,
     contended: BTreeSet<RecordKey>,
     /// Creations that have begun and don't carry our mark yet.
     pub begun: BTreeMap<RecordKey, Values>,
+}
+
+struct Taken {
+    /// What stood there.
+    before: Values,
+    /// What we put there.
+    put: Values,
+    /// Whether the line is our node's as well, one of several owners.
+    own: bool,
 }
 
 struct Write {
@@ -54,11 +63,13 @@ impl Notes {
             self.begun.remove(&change.key);
         }
         let before = change.from.as_ref().map(|from| from.set.clone());
-        let stands_in = wish.wanted.get(&change.key).is_some_and(|wanted| wanted.why != Why::Own);
+        let wanted = wish.wanted.get(&change.key);
+        let own = wanted.is_some_and(|wanted| wanted.why == Why::Own);
+        let stands_in = wanted.is_some_and(|wanted| !own || wanted.succeeds);
         match (&before, after) {
             (Some(before), Some(after)) if stands_in && before.values != after.set.values => {
-                let values = (before.values.clone(), after.set.values.clone());
-                self.taken.insert(change.key.clone(), values);
+                let taken = Taken { before: before.values.clone(), put: after.set.values.clone(), own };
+                self.taken.insert(change.key.clone(), taken);
             }
             _ => drop(self.taken.remove(&change.key)),
         }
@@ -118,17 +129,17 @@ impl Notes {
     /// Adds to a wish what only this worker knows: which lost nodes go on writing their records, and which records it
     /// has to hand back, for who is back would not look for a while.
     pub fn look_round(&mut self, wish: &mut Wish, found: &FoundZone) {
-        self.taken.retain(|key, (before, put)| {
+        self.taken.retain(|key, Taken { before, put, own }| {
             let Some(standing) = found.get(key).filter(|found| found.is_ours()) else { return false };
             let stands_in = match wish.wanted.get(key) {
-                Some(wanted) if wanted.why != Why::Own => wanted.set.values == *put,
+                Some(wanted) if *own || wanted.why != Why::Own => wanted.set.values == *put,
                 Some(_) => false,
                 None => wish.others.contains_key(key),
             };
             let quarrel = standing.set.values == *before;
             stands_in && (standing.set.values == *put || quarrel)
         });
-        for (key, (before, put)) in &self.taken {
+        for (key, Taken { before, put, .. }) in &self.taken {
             let values = found.get(key).map(|found| &found.set.values);
             if values == Some(before) && wish.wanted.contains_key(key) {
                 self.contended.insert(key.clone());
@@ -182,7 +193,7 @@ mod tests {
         let service = ObjectId { namespace: "default".into(), name: name.into() }.into();
         let (node, put) = ("n1".to_owned(), Default::default());
         let (cause, sharers) = (Cause::Loss, Default::default());
-        let wanted = Wanted { set: set(last), node, why, sharers, service, cause, put };
+        let wanted = Wanted { set: set(last), node, why, sharers, service, succeeds: false, cause, put };
         Wish { wanted: [(key(name), wanted)].into(), ..Wish::default() }
     }
 
@@ -257,6 +268,25 @@ mod tests {
         assert!(contended(&taken, &standing(2)), "and it stays so while it is lost");
         assert!(!contended(&wish("a", 1, Why::Own), &standing(1)), "until it is back");
         assert!(!contended(&taken, &standing(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_is_a_lost_owner_its_share_by_another_owner() {
+        let standing = |last: u8| -> FoundZone { [(key("a"), Found::ours(set(last)))].into() };
+        for (succeeds, contended) in [(true, true), (false, false)] {
+            let mut notes = Notes::default();
+            let mut taken = wish("a", 2, Why::Own);
+            taken.wanted.values_mut().for_each(|wanted| wanted.succeeds = succeeds);
+            notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
+            // By now the status says that we answer.
+            let mut later = wish("a", 2, Why::Own);
+            notes.look_round(&mut later, &standing(1));
+            assert_eq!(
+                later.contended.contains(&key("a")),
+                contended,
+                "else it is put right as anybody's change"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

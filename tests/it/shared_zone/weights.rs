@@ -1,5 +1,6 @@
 //! Lines that several sites share by weight: what is written, and what a loss and a return change.
 
+use cocoasyncer::api::ADOPT_ANNOTATION;
 use cocoasyncer::api::vocab::Line;
 use kube::api::{Patch, PatchParams};
 
@@ -55,7 +56,7 @@ async fn owners_share_their_line_by_weight_and_a_lost_one_drops_out_until_it_is_
     assert_eq!(fake.count("UpdateDNSSLBWeight"), 1, "the vendor gives new records the weight 1");
 
     fake.forget_calls();
-    world.annotate("www", cocoasyncer::api::ADOPT_ANNOTATION, "true").await;
+    world.annotate("www", ADOPT_ANNOTATION, "true").await;
     fake.until("it has looked", |fake| 0 < fake.count("DescribeDomainRecords")).await;
     world.pass(1000);
     world.condition("www", "Ready", "AsWished").await;
@@ -92,7 +93,7 @@ async fn other_weights_cost_a_call_each_and_those_given_by_hand_are_put_right() 
     assert_eq!((fake.writes(), fake.count("UpdateDNSSLBWeight")), (1, 1));
     let id = fake.records("example.com").iter().find(|record| record.value == "203.0.113.1").unwrap().id;
     fake.alter("example.com", id, |record| record.weight = 90);
-    world.annotate("www", cocoasyncer::api::ADOPT_ANNOTATION, "true").await;
+    world.annotate("www", ADOPT_ANNOTATION, "true").await;
     weigh(&fake, &[("203.0.113.1", 3), ("203.0.113.2", 7)]).await;
     // Without weights the line is one node's again.
     give_weights(&world, serde_json::json!({ "n1": null, "n2": null })).await;
@@ -116,4 +117,42 @@ async fn a_weight_of_a_node_that_does_not_serve_is_refused_and_nothing_is_touche
             world.services().patch("www", &PatchParams::default(), &patch(weight)).await.unwrap_err();
         assert!(refused.to_string().contains("spec.weights.n1"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn of_two_operators_the_first_owner_writes_the_share_and_the_other_stands_in_without_a_quarrel() {
+    let fake = ali().await;
+    let (one, two) = (operator(&fake, "n1").await, operator(&fake, "n2").await);
+    let mut service = at_ali("www");
+    service.spec.weights = [("n1".to_owned(), 3), ("n2".to_owned(), 1)].into();
+    for world in [&one, &two] {
+        world.create_node(&cocoa_node("n1", &[Line::Default], "203.0.113.1")).await;
+        world.create_node(&cocoa_node("n2", &[Line::Default], "203.0.113.2")).await;
+        world.create(&service).await;
+    }
+    let (whole, alone) = (rows("www", &BOTH[..2]), rows("www", &BOTH[1..2]));
+    let shares = [("203.0.113.1", 3), ("203.0.113.2", 1)];
+    weigh(&fake, &shares).await;
+    one.condition("www", "Ready", "AsWished").await;
+    two.annotate("www", ADOPT_ANNOTATION, "true").await;
+    two.condition("www", "Ready", "AsWished").await;
+    assert_eq!(fake.writes(), 6, "n2 wrote nothing");
+    // n2 stands in, and hands back.
+    two.lose("n1");
+    settles(&fake, &alone).await;
+    two.condition("www", "Ready", "AsWished").await;
+    two.beat("n1", 12);
+    weigh(&fake, &shares).await;
+    settles(&fake, &whole).await;
+    // n1 lives on behind a partition, and puts its share back as soon as it looks.
+    two.lose("n1");
+    settles(&fake, &alone).await;
+    one.annotate("www", ADOPT_ANNOTATION, "true").await;
+    settles(&fake, &whole).await;
+    weigh(&fake, &shares).await;
+    one.condition("www", "Ready", "AsWished").await;
+    fake.forget_calls();
+    two.annotate("www", ADOPT_ANNOTATION, "false").await;
+    two.condition("www", "Ready", "Contended").await;
+    assert_eq!(fake.writes(), 0, "there is no quarrel");
 }
