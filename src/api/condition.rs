@@ -62,6 +62,8 @@ pub mod reasons {
     pub const MASS_CHANGE: &str = "MassChange";
     /// Records under the name belong to somebody else.
     pub const FOREIGN_RECORDS: &str = "ForeignRecords";
+    /// The records are being written.
+    pub const APPLYING: &str = "Applying";
     /// Nothing is held.
     pub const NOTHING_HELD: &str = "NothingHeld";
     /// The records are being removed.

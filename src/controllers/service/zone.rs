@@ -23,6 +23,8 @@ use crate::telemetry::chain::Chain;
 
 /// While a long plan is carried out, statuses follow at this pace.
 const REPORT: Duration = Duration::from_secs(1);
+/// The shortest wait before the zone is looked at anew because something failed.
+const SOON: Duration = Duration::from_secs(1);
 /// A record that another node has to write is looked for again after this long, then less and less often.
 const AWAIT: Duration = Duration::from_secs(3);
 
@@ -172,11 +174,19 @@ impl Worker {
             Some(class) => turn_wait(class, self.troubles),
             None if awaits => AWAIT.saturating_mul(2u32.saturating_pow(self.awaited.min(8))).min(RESYNC),
             // What failed before it was tried, as for want of a finalizer, is nobody's refusal.
-            None if failed && zone.notes().next_try().is_none() => Duration::from_secs(1),
+            None if failed && zone.notes().next_try(None).is_none() => SOON,
             None => RESYNC,
         };
-        let next = Instant::now() + wait;
-        self.due = Some(zone.notes().next_try().map_or(next, |retry| retry.min(next)));
+        let now = Instant::now();
+        let next = now + wait;
+        // Nothing was tried of what rests where the zone could not be read or the plan gave way: who has rested enough
+        // by then waits for the next look.
+        let tried = class.is_none() && done.left == 0;
+        let retry = match tried {
+            true => zone.notes().next_try(None).map(|retry| retry.max(now + SOON)),
+            false => zone.notes().next_try(Some(now)),
+        };
+        self.due = Some(retry.map_or(next, |retry| retry.min(next)));
         if done.left == 0 {
             let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
             if let Err(error) = self.retained.forget(&self.ctx.client, &self.id.zone, owned).await {
@@ -225,7 +235,7 @@ fn tell(id: &ZoneId, done: &Done) {
     for change in &done.changed {
         info!(zone = %id.zone, provider = %id.provider, "{change}");
     }
-    for (key, failed) in &done.failed {
+    for (key, failed) in done.failed.iter().filter(|(key, _)| !done.untried.contains(*key)) {
         warn!(zone = %id.zone, record = %key, error = %failed.what, "record not changed");
     }
     match &done.trouble {

@@ -97,3 +97,23 @@ async fn one_bad_record_among_many_goes_alone() {
     }
     assert_eq!(rows(&provider).await.len(), 296);
 }
+
+#[tokio::test]
+async fn the_documented_settings_are_enough_and_no_more() {
+    let servers = [bind::as_documented().await, knot::as_documented().await];
+    for server in servers.into_iter().flatten() {
+        let provider = server.provider();
+        let lines = &server.lines;
+        let at = |line: &Line| format!("www/{line}");
+        let new: Vec<Change> = lines.iter().map(|line| to(&at(line), None, &["192.0.2.1"])).collect();
+        assert_eq!(tally(&provider.apply(&zone(), &new).await), [("ok", lines.len())].into());
+        assert_eq!(rows(&provider).await.len(), lines.len());
+        for line in lines {
+            let stands = found(&provider, &key(&at(line), Family::V4)).await;
+            make(&provider, change(key(&at(line), Family::V4), stands, None)).await.unwrap();
+        }
+        assert!(rows(&provider).await.is_empty());
+        let stray = server.provider_with(&[("accessKey", "k-idle"), ("accessSecret", secret("k-idle"))]);
+        assert!(stray.list(&zone()).await.is_err());
+    }
+}

@@ -56,6 +56,13 @@ a-new TXT \"heritage=external-dns,external-dns/owner=prod,external-dns/resource=
 pub const FOREIGN_BELOW: &str =
     "$TTL 3600\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.54\n";
 
+/// The settings that the provider's document shows in the block called `what`.
+fn documented(what: &str) -> String {
+    let text = include_str!("../../../../docs/providers/rfc2136.md");
+    let (_, rest) = text.split_once(&format!("```{what}\n")).unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
 /// The secret of a key.
 pub fn secret(key: &str) -> &'static str {
     SECRETS.iter().find(|(name, _)| *name == key).unwrap().1
