@@ -34,7 +34,7 @@ fn zones(names: &[String]) -> anyhow::Result<Zones> {
     for name in names {
         for (last, line) in (1..).zip(Line::ALL) {
             let key = RecordKey { name: DnsName::parse(name, "name")?, line, family: Family::V4 };
-            all.push((key, RecordSet { values: [Ipv4Addr::new(203, 0, 113, last).into()].into(), ttl: 60 }));
+            all.push((key, RecordSet::of([Ipv4Addr::new(203, 0, 113, last).into()].into(), 60)));
         }
     }
     let mut zones = Zones::default();

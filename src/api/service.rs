@@ -1,8 +1,10 @@
 //! ManagedService: one name in a zone, answered per line by the nodes that live.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::api::vocab::{DeletionPolicy, Family, Line, PlatformProvider};
@@ -66,9 +68,25 @@ pub struct ManagedServiceSpec {
     #[schemars(length(max = 64), inner(length(max = 253)))]
     #[x_kube(validation = Rule::new("self.all(n, self.exists_one(m, m == n))").message("each node may stand once"))]
     pub nodes: Vec<String>,
+    /// Weights 1 to 100 of CocoaNodes, by object name. Where several of these nodes own a line (`spec.isps`), all that can
+    /// answer do so together, each in the proportion of its weight; one that is lost, drained or without an address drops
+    /// out until it is back, and a pinned line is its node's alone. Lines that fewer than two of them own, and services
+    /// without weights, have one node a line. Where the provider can't weigh (`Local`, `RFC2136`) all addresses are in
+    /// each answer and resolvers pick: equal shares.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "weights_schema")]
+    pub weights: BTreeMap<String, u8>,
     /// `Delete` (default) removes the records with this object; `Retain` leaves them.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+fn weights_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": { "type": "integer", "format": "int32", "minimum": 1, "maximum": 100 },
+    })
 }
 
 fn default_ttl() -> u32 {
@@ -130,6 +148,10 @@ pub struct RecordStatus {
     pub node: String,
     /// Whether the line is another node's, taken over.
     pub taken_over: bool,
+    /// Where several owners share the line: the weights of all of them, also of those that can't answer now.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "weights_schema")]
+    pub weights: BTreeMap<String, u8>,
     /// Since when these values stand.
     pub since: Time,
 }

@@ -76,7 +76,7 @@ fn found(services: &[Service]) -> (FoundZone, BTreeMap<RecordKey, String>) {
     for service in services {
         for (&(line, family), last) in &service.last {
             let key = key(&service.name, line, family);
-            let set = RecordSet { values: last.values.clone(), ttl: last.ttl };
+            let set = RecordSet::of(last.values.clone(), last.ttl);
             nodes.insert(key.clone(), last.node.clone());
             zone.insert(key, Found::ours(set));
         }

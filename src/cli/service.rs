@@ -82,6 +82,9 @@ pub struct AddArgs {
     /// Nodes that serve it; left out: all
     #[arg(long, value_name = "NODE", value_delimiter = ',')]
     nodes: Vec<String>,
+    /// Weight 1 to 100 of a node, e.g. shanghai=3: owners of one line that have weights share it; may be repeated
+    #[arg(long = "weight", value_name = "NODE=N", value_delimiter = ',', value_parser = weight)]
+    weights: Vec<(String, u8)>,
     /// Leaves the records when the service is removed
     #[arg(long)]
     retain: bool,
@@ -124,7 +127,7 @@ async fn add(args: AddArgs, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
     let service = object(&args)?;
     let plane = ctx.access.plane().await?;
     let world = World::load(&plane).await?;
-    for node in &args.nodes {
+    for node in args.nodes.iter().chain(args.weights.iter().map(|(node, _)| node)) {
         world.node(node)?;
     }
     let name = Service::parse(&service)?.name;
@@ -142,6 +145,12 @@ async fn add(args: AddArgs, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
         ctx.out.line(format!("{what} {}", ctx.lang.pick("created", "已创建")))?;
     }
     Ok(())
+}
+
+fn weight(text: &str) -> Result<(String, u8), String> {
+    let parsed =
+        text.split_once('=').and_then(|(node, weight)| Some((node.to_owned(), weight.parse().ok()?)));
+    parsed.ok_or_else(|| "write a node and its weight, e.g. shanghai=3".to_owned())
 }
 
 fn object(args: &AddArgs) -> Result<ManagedService, FieldError> {
@@ -168,6 +177,7 @@ fn object(args: &AddArgs) -> Result<ManagedService, FieldError> {
         account_ref: args.account.clone().map(|name| AccountRef { name }),
         ttl: args.ttl,
         nodes: args.nodes.clone(),
+        weights: args.weights.iter().cloned().collect(),
         deletion_policy: if args.retain { DeletionPolicy::Retain } else { DeletionPolicy::Delete },
     };
     let metadata =
@@ -176,6 +186,7 @@ fn object(args: &AddArgs) -> Result<ManagedService, FieldError> {
     // The planner's own reading refuses what it could not serve, before it is stored.
     Service::parse(&service).map_err(|error| match error.field.as_str() {
         "spec.ttl" => FieldError::new("--ttl", error.why),
+        "spec.weights" => FieldError::new("--weight", error.why),
         "spec.domain" => FieldError::new("--domain", error.why),
         _ => FieldError::new("FQDN", error.why),
     })?;
@@ -243,6 +254,7 @@ mod tests {
             account: None,
             ttl: 60,
             nodes: vec![],
+            weights: vec![],
             retain: false,
             service_name: None,
             name: None,
@@ -265,6 +277,14 @@ mod tests {
     }
 
     #[test]
+    fn a_weight_is_a_node_and_a_number() {
+        assert_eq!(weight("shanghai=3"), Ok(("shanghai".into(), 3)));
+        for bad in ["shanghai", "shanghai=", "shanghai=-1", "shanghai=300"] {
+            assert!(weight(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_bad_value_is_refused_by_its_flag() {
         #[track_caller]
         fn check(field: &str, change: impl FnOnce(&mut AddArgs)) {
@@ -277,6 +297,7 @@ mod tests {
         check("--domain", |a| a.domain = Some("example.org".into()));
         check("--provider", |a| a.provider = "Moon".into());
         check("--ttl", |a| a.ttl = 0);
+        check("--weight", |a| a.weights = vec![("a".into(), 0)]);
         check("--name", |a| a.name = Some("A b".into()));
     }
 }

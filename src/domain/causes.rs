@@ -6,24 +6,37 @@ use jiff::Timestamp;
 use crate::domain::cluster::Cluster;
 use crate::domain::lines::{Holder, Why};
 use crate::domain::records::{Cause, Last, Wish, moved};
+use crate::domain::sharing::Sharing;
 
 /// Corrects the causes in `wish` by the wish before it. What the statuses know better stays.
 pub fn put_right(wish: &mut Wish, before: &Wish, cluster: &Cluster) {
     for (key, wanted) in &mut wish.wanted {
         // An edit may be one of a service whose status was not written yet.
         let doubtful = matches!(wanted.cause, Cause::Drift | Cause::Edit);
-        let Some(was) = before.wanted.get(key).filter(|was| doubtful && was.node != wanted.node) else {
-            continue;
-        };
+        let Some(was) = before.wanted.get(key).filter(|_| doubtful) else { continue };
         let last = Last {
             node: was.node.clone(),
             values: was.set.values.clone(),
             ttl: was.set.ttl,
             since: Timestamp::UNIX_EPOCH,
             taken_over: was.why != Why::Own,
+            sharers: was.sharers.clone(),
         };
+        let at = (key.line, key.family);
+        let sharing = Sharing { cluster, at, sharers: wanted.sharers.clone() };
+        if sharing.concerns(&last) {
+            let cause = sharing.cause(&last, &wanted.set);
+            // Who comes back to a share that is being held as an edit brings that edit along: it stays held.
+            let better = was.set.values != wanted.set.values
+                && (wanted.cause == Cause::Drift || matches!(cause, Cause::Loss | Cause::Drain));
+            wanted.cause = if better { cause } else { wanted.cause };
+            continue;
+        }
+        if was.node == wanted.node {
+            continue;
+        }
         let holder = Holder { node: wanted.node.clone(), why: wanted.why };
-        wanted.cause = moved(&last, &holder, cluster, (key.line, key.family));
+        wanted.cause = moved(&last, &holder, cluster, at);
     }
 }
 
@@ -37,6 +50,7 @@ mod tests {
     use crate::domain::cluster::Member;
     use crate::domain::names::{DnsName, ObjectId};
     use crate::domain::records::{RecordKey, Service, ZoneId, wish};
+    use crate::domain::sharing::Weights;
 
     fn cluster(drained: bool, lives: bool) -> Cluster {
         let member = |name: &str, lines: &[Line], last: u8| Member {
@@ -65,6 +79,7 @@ mod tests {
             ttl: 60,
             since: Timestamp::UNIX_EPOCH,
             taken_over: node != "b",
+            sharers: Weights::default(),
         });
         let service = Service {
             id: ObjectId { namespace: "default".into(), name: "www".into() },
@@ -73,6 +88,7 @@ mod tests {
             name: name.clone(),
             ttl: 60,
             nodes: BTreeSet::new(),
+            weights: BTreeMap::new(),
             deleting: false,
             retain: false,
             release: None,

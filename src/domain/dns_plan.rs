@@ -47,6 +47,10 @@ pub struct Row {
     pub value: IpAddr,
     /// Whether it carries our mark.
     pub marked: bool,
+    /// Its weight, where the provider keeps one for each.
+    pub weight: u8,
+    /// Whether the weights of its set are known to count; else all its values are given alike.
+    pub weighed: bool,
 }
 
 /// A record set as the provider lists it.
@@ -88,11 +92,13 @@ pub struct Limits {
     pub lines: BTreeSet<Line>,
     /// Smallest TTL it takes, seconds.
     pub ttl_floor: u32,
+    /// Whether it gives the values of a set in a proportion; elsewhere all are in each answer, and resolvers pick.
+    pub weights: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { lines: Line::ALL.into(), ttl_floor: 1 }
+        Self { lines: Line::ALL.into(), ttl_floor: 1, weights: false }
     }
 }
 
@@ -201,7 +207,7 @@ pub fn plan(wish: &Wish, found: &FoundZone) -> DnsPlan {
     }
     for (key, wanted) in &wish.others {
         match found.get(key) {
-            Some(there) if there.is_ours() && there.set == wanted.set => plan.unchanged += 1,
+            Some(there) if there.is_ours() && there.set.is_as(&wanted.set) => plan.unchanged += 1,
             _ => plan.held.push(Held::Awaited { key: key.clone(), node: wanted.node.clone() }),
         }
     }
@@ -236,7 +242,7 @@ fn put(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, wanted: &Wanted, there:
             return;
         }
     }
-    let as_wished = there.is_ours() && there.set == wanted.set;
+    let as_wished = there.is_ours() && there.set.is_as(&wanted.set);
     match there.standing {
         Standing::Paused => plan.held.push(held(|(key, service)| Held::Paused { key, service })),
         _ if as_wished => plan.unchanged += 1,
@@ -297,7 +303,10 @@ fn guard(plan: &mut DnsPlan, wish: &Wish, found: &FoundZone) {
     let judged = |change: &Change| change.to.is_none() && wish.judged.contains(&change.key.name);
     // Only what answers now can be lost: to mend a mark takes nothing from anybody.
     let answers = |change: &Change| change.from.as_ref().is_some_and(|from| !from.set.values.is_empty());
-    let mends = |change: &Change| change.from.as_ref().map(|from| &from.set) == change.to.as_ref();
+    let mends = |change: &Change| match (&change.from, &change.to) {
+        (Some(from), Some(to)) => from.set.is_as(to),
+        (from, to) => from.is_none() && to.is_none(),
+    };
     let counts = |change: &Change| {
         answers(change) && !mends(change) && !change.cause.is_never_held() && !judged(change)
     };
@@ -316,7 +325,8 @@ fn guard(plan: &mut DnsPlan, wish: &Wish, found: &FoundZone) {
     // A service whose deletion is held is still served: its records follow a failover like all others.
     for held in risky.iter().filter(|change| change.to.is_none()) {
         let moved = wish.farewell.get(&held.key).filter(|wanted| wanted.cause.is_never_held());
-        let stale = moved.filter(|wanted| held.from.as_ref().is_some_and(|from| from.set != wanted.set));
+        let stale =
+            moved.filter(|wanted| held.from.as_ref().is_some_and(|from| !from.set.is_as(&wanted.set)));
         plan.changes.extend(stale.map(|wanted| Change {
             to: Some(wanted.set.clone()),
             cause: wanted.cause,
@@ -347,7 +357,9 @@ impl fmt::Display for RecordKey {
 impl fmt::Display for RecordSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values: Vec<String> = self.values.iter().map(ToString::to_string).collect();
-        write!(f, "{} (ttl {})", values.join(","), self.ttl)
+        write!(f, "{} (ttl {}", values.join(","), self.ttl)?;
+        let weights: Vec<String> = self.weights.iter().map(|(_, weight)| weight.to_string()).collect();
+        if weights.is_empty() { f.write_str(")") } else { write!(f, ", weights {})", weights.join(":")) }
     }
 }
 
@@ -364,7 +376,7 @@ impl fmt::Display for Change {
         };
         match (&self.from, &self.to) {
             (None, Some(to)) => write!(f, "+ {} {to}: new", self.key),
-            (Some(from), Some(to)) if from.set == *to => write!(f, "~ {} {to}: marked as ours", self.key),
+            (Some(from), Some(to)) if from.set.is_as(to) => write!(f, "~ {} {to}: marked as ours", self.key),
             (Some(from), Some(to)) if from.set.values.is_empty() => write!(f, "+ {} {to}: new", self.key),
             (Some(from), None) if from.set.values.is_empty() => {
                 write!(f, "- {}: a mark without its record", self.key)

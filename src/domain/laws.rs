@@ -1,5 +1,7 @@
 //! The laws of planning over generated worlds: fixpoint, no trespass, restart-blindness, agreement. Tests only.
 
+mod sharing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -50,6 +52,7 @@ fn service(index: usize) -> Service {
         name: zone().child(&format!("s{index}"), "").unwrap(),
         ttl: 60,
         nodes: BTreeSet::new(),
+        weights: BTreeMap::new(),
         deleting: false,
         retain: false,
         release: None,
@@ -83,7 +86,10 @@ fn remember(services: &mut [Service], wish: &Wish, standing: &FoundZone) {
                 let taken_over = wish.wanted.get(key).is_some_and(|wanted| wanted.why != Why::Own);
                 let node = wanted.or(before).unwrap_or_default();
                 let (values, ttl) = (found.set.values.clone(), found.set.ttl);
-                ((key.line, key.family), Last { node, values, ttl, since: at(0), taken_over })
+                let as_wished = wish.wanted.get(key).filter(|wanted| found.set.is_as(&wanted.set));
+                let before = service.last.get(&(key.line, key.family)).map(|last| last.sharers.clone());
+                let sharers = as_wished.map(|wanted| wanted.sharers.clone()).or(before).unwrap_or_default();
+                ((key.line, key.family), Last { node, values, ttl, since: at(0), taken_over, sharers })
             })
             .collect();
     }
@@ -203,7 +209,7 @@ fn a_foreign_record_is_reported_and_taken_only_when_asked() {
     let mut services = vec![service(0)];
     let name = services[0].name.clone();
     let key = RecordKey { name, line: Line::CT, family: Family::V4 };
-    let set = RecordSet { values: [address(200)].into(), ttl: 600 };
+    let set = RecordSet::of([address(200)].into(), 600);
     let foreign = Found::of(set, Owner::Foreign("by hand".into()));
     let found: FoundZone = [(key.clone(), foreign.clone())].into();
     let (standing, plan) = settle(&mut services, &three(), found);
@@ -307,7 +313,7 @@ fn in_a_shared_place_each_node_writes_its_own_lines_and_those_of_the_lost() {
 fn a_wish_is_fitted_to_what_the_zone_takes() {
     let services = vec![service(0)];
     let mut wish = wish(&services, &three());
-    wish.fit(&Limits { lines: [Line::Default, Line::CT].into(), ttl_floor: 600 });
+    wish.fit(&Limits { lines: [Line::Default, Line::CT].into(), ttl_floor: 600, weights: false });
     assert_eq!(wish.wanted.keys().map(|key| key.line).collect::<Vec<_>>(), [Line::Default, Line::CT]);
     assert!(wish.wanted.values().all(|wanted| wanted.set.ttl == 600));
     assert_eq!(wish.ttl_floor, Some(600));
@@ -327,14 +333,17 @@ fn worlds() -> impl Strategy<Value = (Vec<Member>, Vec<Service>)> {
     let node =
         (prop::collection::btree_set(0usize..6, 0..4), prop::bool::weighted(0.7), prop::bool::weighted(0.1));
     let nodes = prop::collection::vec(node, 1..6);
-    let services = prop::collection::vec((any::<bool>(), prop::bool::weighted(0.1), 1u32..4), 1..8);
+    let services =
+        prop::collection::vec((any::<bool>(), prop::bool::weighted(0.1), 1u32..4, 0usize..5), 1..8);
     (nodes, services).prop_map(|(nodes, services)| {
         let node = |(index, (lines, lives, drained)): (usize, (BTreeSet<usize>, bool, bool))| {
             let mut lines: Vec<Line> = lines.into_iter().map(|i| Line::ALL[i]).collect();
             lines.extend((index == 0).then_some(Line::Default));
             Member { drained, ..member(index, &lines, lives) }
         };
-        let make = |(index, (retain, deleting, ttl)): (usize, (bool, bool, u32))| Service {
+        let count = nodes.len();
+        let make = |(index, (retain, deleting, ttl, shares)): (usize, (bool, bool, u32, usize))| Service {
+            weights: (0..shares.min(count)).map(|node| (format!("n{node}"), node as u8 + 1)).collect(),
             retain,
             deleting,
             ttl,
@@ -353,7 +362,7 @@ fn foreigners() -> impl Strategy<Value = FoundZone> {
         let one = |(name, line): (usize, usize)| {
             let name = zone().child(&format!("s{name}"), "").unwrap();
             let key = RecordKey { name, line: Line::ALL[line], family: Family::V4 };
-            let set = RecordSet { values: [address(100 + line)].into(), ttl: 600 };
+            let set = RecordSet::of([address(100 + line)].into(), 600);
             (key, Found::of(set, Owner::Unmarked))
         };
         all.into_iter().map(one).collect()
@@ -389,16 +398,21 @@ proptest! {
         let victim = victim % nodes.len();
         nodes[victim].lives = !nodes[victim].lives;
         let after = cluster(nodes);
-        // A process that never stopped plans from what it applied; one that restarted from statuses alone.
-        let from_memory = plan(&wish(&services, &after), &standing);
+        // A process that never stopped plans from what it applied; one that restarted from statuses alone. They tell no
+        // weights in effect: only providers without any are told from them what stood.
+        let mut fitted = wish(&services, &after);
+        fitted.fit(&Limits::default());
+        let mut standing = standing;
+        standing.values_mut().for_each(|found| found.set.weights = Default::default());
+        let from_memory = plan(&fitted, &standing);
         let reported = services.iter().flat_map(|service| {
             service.last.iter().map(|(&(line, family), last)| {
                 let key = RecordKey { name: service.name.clone(), line, family };
-                let set = RecordSet { values: last.values.clone(), ttl: last.ttl };
+                let set = RecordSet::of(last.values.clone(), last.ttl);
                 (key, Found::ours(set))
             })
         });
-        let from_statuses = plan(&wish(&services, &after), &reported.collect());
+        let from_statuses = plan(&fitted, &reported.collect());
         prop_assert_eq!(from_memory, from_statuses);
     }
 

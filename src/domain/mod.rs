@@ -11,6 +11,7 @@ pub mod liveness;
 pub mod cluster;
 pub mod lines;
 pub mod records;
+pub mod sharing;
 pub mod causes;
 pub mod dns_plan;
 pub mod marks;

@@ -14,6 +14,7 @@ use crate::domain::cluster::{Cluster, Member};
 use crate::domain::dns_plan::Limits;
 use crate::domain::lines::{Assignment, Holder, Why, assign};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
+use crate::domain::sharing::{HEAVIEST, Sharing, Weights};
 
 /// What a record set is found by: name, line and type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,12 +59,27 @@ impl FromIterator<IpAddr> for Values {
 }
 
 /// What a record set says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordSet {
     /// Its values, at least one.
     pub values: Values,
     /// Seconds it may be kept.
     pub ttl: u32,
+    /// In which proportion its values are given; none: as provider and resolvers like.
+    pub weights: Weights<IpAddr>,
+}
+
+impl RecordSet {
+    /// A set without weights.
+    pub fn of(values: Values, ttl: u32) -> Self {
+        Self { values, ttl, weights: Weights::default() }
+    }
+
+    /// Whether it is as `wished`. Weights that nobody wished for are somebody's at the provider, and stay.
+    pub fn is_as(&self, wished: &RecordSet) -> bool {
+        let RecordSet { values, ttl, weights } = wished;
+        (&self.values, self.ttl) == (values, *ttl) && (weights.is_empty() || self.weights == *weights)
+    }
 }
 
 /// Zone, platform and account: what one list call and one batch cover.
@@ -90,6 +106,8 @@ pub struct Last {
     pub since: Timestamp,
     /// Whether the line was not the node's own.
     pub taken_over: bool,
+    /// The owners that shared it by the specs, whether they could answer or not.
+    pub sharers: Weights<String>,
 }
 
 /// A ManagedService whose fields have been read.
@@ -107,6 +125,8 @@ pub struct Service {
     pub ttl: u32,
     /// The nodes that serve it; empty: all.
     pub nodes: BTreeSet<String>,
+    /// Nodes that share the lines that several of them own.
+    pub weights: BTreeMap<String, u8>,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Whether its records stay when it goes.
@@ -141,6 +161,10 @@ impl Service {
                 format!("{} is out of range: use 1 to 86400 seconds", spec.ttl),
             ));
         }
+        if let Some((node, weight)) = spec.weights.iter().find(|(_, w)| !(1..=HEAVIEST).contains(*w)) {
+            let why = format!("{weight} of {node} is out of range: use 1 to {HEAVIEST}");
+            return Err(FieldError::new("spec.weights", why));
+        }
         let account = spec.account_ref.as_ref();
         let account = account.map(|r| ObjectId { namespace: id.namespace.clone(), name: r.name.clone() });
         let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key)).cloned();
@@ -150,6 +174,7 @@ impl Service {
             name,
             ttl: spec.ttl,
             nodes: spec.nodes.iter().cloned().collect(),
+            weights: spec.weights.clone(),
             deleting: meta.deletion_timestamp.is_some(),
             retain: spec.deletion_policy == DeletionPolicy::Retain,
             release: annotation(RELEASE_ANNOTATION),
@@ -175,7 +200,8 @@ fn last_of(object: &ManagedService) -> BTreeMap<(Line, Family), Last> {
     let read = records.filter_map(|record| {
         let values: Values = record.values.iter().filter_map(|v| v.parse().ok()).collect();
         let (node, since) = (record.node.clone(), record.since.0);
-        let last = Last { node, values, ttl: record.ttl, since, taken_over: record.taken_over };
+        let sharers = record.weights.clone().into();
+        let last = Last { node, values, ttl: record.ttl, since, taken_over: record.taken_over, sharers };
         (!last.values.is_empty()).then_some(((record.line, record.family), last))
     });
     read.collect()
@@ -222,8 +248,12 @@ pub struct Wanted {
     pub node: String,
     /// Why that node.
     pub why: Why,
+    /// The owners that share the line by the specs, whether they can answer or not.
+    pub sharers: Weights<String>,
     /// The service that wants it.
     pub service: Arc<ObjectId>,
+    /// Whether that node answers because the one that last did is lost, though the line may be its own as well.
+    pub succeeds: bool,
     /// Why it would change if what stands there differs from it.
     pub cause: Cause,
     /// What we last put there, or began to: a record of just these values is ours even without its mark.
@@ -238,8 +268,9 @@ impl Wanted {
     }
 
     fn is_same_target(&self, other: &Wanted) -> bool {
-        let Wanted { set, node, why, service, cause: _, put: _ } = self;
-        (set, node, why, service) == (&other.set, &other.node, &other.why, &other.service)
+        let Wanted { set, node, why, sharers, service, succeeds: _, cause: _, put: _ } = self;
+        (set, node, why) == (&other.set, &other.node, &other.why)
+            && (sharers, service) == (&other.sharers, &other.service)
     }
 }
 
@@ -256,6 +287,8 @@ pub struct Wish {
     pub untold: BTreeSet<Line>,
     /// The provider's smallest TTL, where it is above what some service wishes for.
     pub ttl_floor: Option<u32>,
+    /// Whether weights were left out because the provider can't weigh.
+    pub unweighed: bool,
     /// Records of services that are being deleted, as they would be if they stayed: while their deletion is held they
     /// still follow a failover.
     pub farewell: BTreeMap<RecordKey, Wanted>,
@@ -311,6 +344,7 @@ impl Wish {
             && released == &other.released
             && self.contended == other.contended
             && (self.untold == other.untold && self.ttl_floor == other.ttl_floor)
+            && self.unweighed == other.unweighed
             && same(wanted, &other.wanted)
             && same(others, &other.others)
             && same(farewell, &other.farewell)
@@ -318,16 +352,22 @@ impl Wish {
 }
 
 impl Wish {
-    /// Fits it to what the provider can do in this zone: lines that it can't tell apart are left out, and a TTL under
-    /// its floor becomes the floor.
+    /// Fits it to what the provider can do in this zone: lines that it can't tell apart are left out, a TTL under its
+    /// floor becomes the floor, and where it can't weigh nothing has a weight.
     pub fn fit(&mut self, limits: &Limits) {
         self.untold =
             self.wanted.keys().map(|key| key.line).filter(|line| !limits.lines.contains(line)).collect();
         for records in [&mut self.wanted, &mut self.farewell] {
             records.retain(|key, _| limits.lines.contains(&key.line));
-            for wanted in records.values_mut().filter(|wanted| wanted.set.ttl < limits.ttl_floor) {
-                wanted.set.ttl = limits.ttl_floor;
-                self.ttl_floor = Some(limits.ttl_floor);
+            for RecordSet { ttl, weights, .. } in records.values_mut().map(|wanted| &mut wanted.set) {
+                if *ttl < limits.ttl_floor {
+                    *ttl = limits.ttl_floor;
+                    self.ttl_floor = Some(limits.ttl_floor);
+                }
+                if !limits.weights && !weights.is_empty() {
+                    *weights = Weights::default();
+                    self.unweighed = true;
+                }
             }
         }
         self.kept.retain(|key, _| limits.lines.contains(&key.line));
@@ -401,6 +441,9 @@ fn add(
             format!("there is no CocoaNode {unknown:?} that can serve"),
         ));
     }
+    if let Some(refusal) = bad_weight(service, cluster) {
+        return Err(refusal);
+    }
     let members = cluster.serving(&service.nodes);
     if !members.iter().any(|member| member.lines.contains(&Line::Default)) {
         let why = "no serving node has the line default in its spec.isps: whoever is on no other line would get no answer";
@@ -416,6 +459,20 @@ fn add(
         }
     }
     Ok(())
+}
+
+/// Why the weights can't be used: one is of a node that doesn't serve.
+fn bad_weight(service: &Service, cluster: &Cluster) -> Option<FieldError> {
+    let why = service.weights.keys().find_map(|name| match () {
+        () if !cluster.members.contains_key(name) => {
+            Some(format!("there is no CocoaNode {name:?} that can serve"))
+        }
+        () if !service.nodes.is_empty() && !service.nodes.contains(name) => {
+            Some(format!("{name:?} is not among spec.nodes: add it there, or take its weight out"))
+        }
+        () => None,
+    });
+    why.map(|why| FieldError::new("spec.weights", why))
 }
 
 /// The cluster with the addresses of its members as records share them.
@@ -442,18 +499,27 @@ fn wanted(
     at: (Line, Family),
 ) -> Wanted {
     let Sites { cluster, addresses } = sites;
-    let values =
-        addresses.get(holder.node.as_str()).and_then(|of| of.get(&at.1)).cloned().unwrap_or_default();
-    let set = RecordSet { values, ttl: service.ttl };
+    let sharing = Sharing::of(service, cluster, at);
+    let alone = || {
+        let values = addresses.get(holder.node.as_str()).and_then(|of| of.get(&at.1)).cloned();
+        (values.unwrap_or_default(), Weights::default())
+    };
+    let (values, weights) = sharing.answer(holder).unwrap_or_else(alone);
+    let set = RecordSet { values, ttl: service.ttl, weights };
     let cause = match service.last.get(&at) {
         None => Cause::Edit,
+        Some(last) if sharing.concerns(last) => sharing.cause(last, &set),
         Some(last) if last.node != holder.node => moved(last, holder, cluster, at),
         Some(last) if last.values != set.values => Cause::Address,
         Some(last) if last.ttl != set.ttl => Cause::Edit,
         Some(_) => Cause::Drift,
     };
+    let before = service.last.get(&at).filter(|last| last.node != holder.node);
+    let before = before.and_then(|last| cluster.members.get(&last.node));
+    let succeeds = before.is_some_and(|before| !before.can_answer(at.1));
     let put = [service.last.get(&at).map(|last| last.values.clone()), service.begun.get(&at).cloned()];
-    Wanted { set, node: holder.node.clone(), why: holder.why, service: id.clone(), cause, put }
+    let (node, sharers) = (holder.node.clone(), sharing.sharers);
+    Wanted { set, node, why: holder.why, sharers, service: id.clone(), succeeds, cause, put }
 }
 
 pub(super) fn moved(last: &Last, holder: &Holder, cluster: &Cluster, at: (Line, Family)) -> Cause {

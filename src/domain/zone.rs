@@ -171,7 +171,7 @@ mod tests {
             let value: IpAddr = value.parse().unwrap();
             let family = if value.is_ipv4() { Family::V4 } else { Family::V6 };
             let key = RecordKey { name: name(at), line: *line, family };
-            let set = RecordSet { values: [value].into(), ttl: 60 };
+            let set = RecordSet::of([value].into(), 60);
             zone = zone.with_changes([(&key, Some(&set))], 7);
         }
         zone

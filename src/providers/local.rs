@@ -229,7 +229,7 @@ mod tests {
         Change {
             key: RecordKey { name: name(at), line: Line::CT, family: Family::V4 },
             from: None,
-            to: to.map(|value| RecordSet { values: [value.parse().unwrap()].into(), ttl: 60 }),
+            to: to.map(|value| RecordSet::of([value.parse().unwrap()].into(), 60)),
             service: ObjectId { namespace: "default".into(), name: "test".into() },
             cause: Cause::Edit,
         }

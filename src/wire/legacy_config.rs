@@ -156,6 +156,7 @@ fn add_service(all: &mut Imported, seats: &mut Seats, from: &Section<'_>) -> Res
         account_ref: None,
         ttl: 60,
         nodes: Vec::new(),
+        weights: Default::default(),
         deletion_policy: DeletionPolicy::default(),
     };
     all.services.push(ManagedService { metadata: meta(Some(NAMESPACE), &name, &[]), spec, status: None });

@@ -2,6 +2,7 @@
 //! how many calls. What can go wrong between the two is in `troubles`.
 
 mod troubles;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -61,7 +62,7 @@ fn key(record: &str, line: Line) -> RecordKey {
 }
 
 fn set(values: &[u8], ttl: u32) -> RecordSet {
-    RecordSet { values: values.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect(), ttl }
+    RecordSet::of(values.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect(), ttl)
 }
 
 fn change(key: RecordKey, from: Option<Found>, to: Option<RecordSet>) -> Change {
@@ -154,7 +155,7 @@ async fn a_record_is_made_moved_and_removed_with_as_few_calls_as_can_be() {
 async fn apex_wildcard_unicode_and_ipv6_stand_where_they_should() {
     let fake = fake().await;
     let provider = provider(&fake);
-    let v6 = RecordSet { values: ["2001:db8::1".parse().unwrap()].into(), ttl: 600 };
+    let v6 = RecordSet::of(["2001:db8::1".parse().unwrap()].into(), 600);
     let changes = [
         new("@", &[1]),
         new("*", &[1]),
@@ -235,7 +236,7 @@ async fn external_dns_records_are_taken_over_with_their_marks() {
         "the mark of the name still covers the other type"
     );
     assert!(found(&provider).await[&at].is_ours());
-    let v6 = RecordSet { values: ["2001:db8::1".parse().unwrap()].into(), ttl: 600 };
+    let v6 = RecordSet::of(["2001:db8::1".parse().unwrap()].into(), 600);
     put(&provider, RecordKey { family: Family::V6, ..at }, Some(v6)).await.unwrap();
     assert_eq!(texts(&fake), ["other"]);
     assert!(

@@ -141,7 +141,7 @@ async fn a_foreign_record_is_said_and_adopted_only_by_annotation() {
     let world = two_sites().await;
     let zone = DnsName::parse("example.com", "").unwrap();
     let key = RecordKey { name: zone.child("www", "").unwrap(), line: Line::CT, family: Family::V4 };
-    let set = RecordSet { values: ["192.0.2.99".parse().unwrap()].into(), ttl: 600 };
+    let set = RecordSet::of(["192.0.2.99".parse().unwrap()].into(), 600);
     world.provider.plant(&zone, key, Found::of(set, Owner::Unmarked));
     world.create(&managed("www", "www")).await;
     world.settles(&[WWW[0], "www.example.com A [CT] 192.0.2.99 (ttl 600) (foreign)", WWW[2]]).await;

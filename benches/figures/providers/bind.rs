@@ -29,7 +29,7 @@ fn changes() -> anyhow::Result<Vec<Change>> {
     let one = |index: usize| {
         let name = DnsName::parse(&format!("n{index}.{ZONE}"), "")?;
         let key = RecordKey { name, line: Line::Default, family: Family::V4 };
-        let to = Some(RecordSet { values: [value(index).into()].into(), ttl: 60 });
+        let to = Some(RecordSet::of([value(index).into()].into(), 60));
         Ok(Change { key, from: None, to, service: service.clone(), cause: Cause::Edit })
     };
     (0..RECORDS).map(one).collect()

@@ -49,7 +49,7 @@ pub fn turn(
             RecordState::InPlace => {
                 let all = standing.into_iter().flatten();
                 all.filter(|(key, found)| key.line == line && found.is_ours())
-                    .filter(|(key, found)| wish.wanted.get(*key).is_some_and(|w| w.set == found.set))
+                    .filter(|(key, found)| wish.wanted.get(*key).is_some_and(|w| found.set.is_as(&w.set)))
                     .count()
             }
             RecordState::Pending => done.failed.keys().filter(|key| key.line == line).count(),

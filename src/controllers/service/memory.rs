@@ -30,11 +30,20 @@ pub struct Notes {
     recent: BTreeMap<RecordKey, Write>,
     /// Records that were refused, and when to try again.
     resting: BTreeMap<RecordKey, Resting>,
-    /// Lines of lost nodes: what stood there, what we put there.
-    taken: BTreeMap<RecordKey, (Values, Values)>,
+    /// Lines of lost nodes.
+    taken: BTreeMap<RecordKey, Taken>,
     contended: BTreeMap<RecordKey, Quarrel>,
     /// Creations that have begun and don't carry our mark yet.
     pub begun: BTreeMap<RecordKey, Values>,
+}
+
+struct Taken {
+    /// What stood there.
+    before: Values,
+    /// What we put there.
+    put: Values,
+    /// Whether the line is our node's as well, one of several owners.
+    own: bool,
 }
 
 struct Write {
@@ -72,11 +81,16 @@ impl Notes {
             self.begun.remove(&change.key);
         }
         let before = change.from.clone();
-        let stands_in = wish.wanted.get(&change.key).is_some_and(|wanted| wanted.why != Why::Own);
+        let wanted = wish.wanted.get(&change.key);
+        let own = wanted.is_some_and(|wanted| wanted.why == Why::Own);
+        // Once it is done the status no longer tells that the line was somebody else's: taking it again is known by this.
+        let again = |taken: &Taken| after.is_some_and(|after| after.set.values == taken.put);
+        let again = self.taken.get(&change.key).is_some_and(again);
+        let stands_in = wanted.is_some_and(|wanted| !own || wanted.succeeds || again);
         match (&before, after) {
             (Some(before), Some(after)) if stands_in && before.set.values != after.set.values => {
-                let values = (before.set.values.clone(), after.set.values.clone());
-                self.taken.insert(change.key.clone(), values);
+                let (before, put) = (before.set.values.clone(), after.set.values.clone());
+                self.taken.insert(change.key.clone(), Taken { before, put, own });
                 self.contended.entry(change.key.clone()).and_modify(|quarrel| quarrel.again = true);
             }
             _ => drop(self.taken.remove(&change.key)),
@@ -141,10 +155,10 @@ impl Notes {
     /// Adds to a wish what only this worker knows: which lost nodes go on writing their records, and which records it
     /// has to hand back, for who is back would not look for a while.
     pub fn look_round(&mut self, wish: &mut Wish, found: &FoundZone) {
-        self.taken.retain(|key, (before, put)| {
+        self.taken.retain(|key, Taken { before, put, own }| {
             let Some(standing) = found.get(key).filter(|found| found.is_ours()) else { return false };
             let stands_in = match wish.wanted.get(key) {
-                Some(wanted) if wanted.why != Why::Own => wanted.set.values == *put,
+                Some(wanted) if *own || wanted.why != Why::Own => wanted.set.values == *put,
                 Some(_) => false,
                 // What its own node wrote again is back in its hands.
                 None => wish.others.contains_key(key) && standing.set.values == *put,
@@ -152,7 +166,7 @@ impl Notes {
             let quarrel = standing.set.values == *before;
             stands_in && (standing.set.values == *put || quarrel)
         });
-        for (key, (before, put)) in &self.taken {
+        for (key, Taken { before, put, .. }) in &self.taken {
             let values = found.get(key).map(|found| &found.set.values);
             if values == Some(before) && wish.wanted.contains_key(key) {
                 let quarrel = self.contended.entry(key.clone()).or_insert_with(|| Quarrel::after(0));
@@ -197,7 +211,7 @@ mod tests {
     }
 
     fn set(last: u8) -> RecordSet {
-        RecordSet { values: [std::net::IpAddr::from([203, 0, 113, last])].into(), ttl: 60 }
+        RecordSet::of([std::net::IpAddr::from([203, 0, 113, last])].into(), 60)
     }
 
     fn change(name: &str, from: Option<u8>, to: Option<u8>) -> Change {
@@ -213,7 +227,8 @@ mod tests {
     fn wish(name: &str, last: u8, why: Why) -> Wish {
         let service = ObjectId { namespace: "default".into(), name: name.into() }.into();
         let (node, put) = ("n1".to_owned(), Default::default());
-        let wanted = Wanted { set: set(last), node, why, service, cause: Cause::Loss, put };
+        let (cause, sharers) = (Cause::Loss, Default::default());
+        let wanted = Wanted { set: set(last), node, why, sharers, service, succeeds: false, cause, put };
         Wish { wanted: [(key(name), wanted)].into(), ..Wish::default() }
     }
 
@@ -300,6 +315,25 @@ mod tests {
         assert!(contended(&taken, &standing(2)), "and it stays so while it is lost");
         assert!(!contended(&wish("a", 1, Why::Own), &standing(1)), "until it is back");
         assert!(!contended(&taken, &standing(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_is_a_lost_owner_its_share_by_another_owner() {
+        let standing = |last: u8| -> FoundZone { [(key("a"), Found::ours(set(last)))].into() };
+        for (succeeds, contended) in [(true, true), (false, false)] {
+            let mut notes = Notes::default();
+            let mut taken = wish("a", 2, Why::Own);
+            taken.wanted.values_mut().for_each(|wanted| wanted.succeeds = succeeds);
+            notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
+            // By now the status says that we answer.
+            let mut later = wish("a", 2, Why::Own);
+            notes.look_round(&mut later, &standing(1));
+            assert_eq!(
+                later.contended.contains(&key("a")),
+                contended,
+                "else it is put right as anybody's change"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

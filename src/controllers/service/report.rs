@@ -23,8 +23,9 @@ use crate::controllers::snapshot::{Managed, Refused, Snapshot};
 use crate::domain::dns_plan::{Found, FoundZone, Held};
 use crate::domain::lines::Why;
 use crate::domain::names::{DnsName, FieldError, ObjectId};
-use crate::domain::records::{RecordKey, Service, Values, Wish, id_of};
+use crate::domain::records::{RecordKey, Service, Values, Wanted, Wish, id_of};
 use crate::domain::retry::Class;
+use crate::domain::sharing::Weights;
 use crate::telemetry::chain::Chain;
 
 const MANAGER: &str = "cocoasyncer/service";
@@ -228,7 +229,9 @@ pub fn stands(found: &Found) -> bool {
 struct RecordOf<'a> {
     values: Vec<String>,
     ttl: u32,
-    wanted: Option<(&'a str, Why)>,
+    wanted: Option<&'a Wanted>,
+    /// Whether its weights are in effect.
+    weighed: bool,
 }
 
 impl<'a> ByName<'a> {
@@ -240,8 +243,9 @@ impl<'a> ByName<'a> {
             let wanted =
                 wish.wanted.get(key).or_else(|| wish.others.get(key)).or_else(|| wish.farewell.get(key));
             let wanted = wanted.filter(|wanted| wanted.set.values == found.set.values);
-            let wanted = wanted.map(|wanted| (wanted.node.as_str(), wanted.why));
-            let record = RecordOf { values, ttl: found.set.ttl, wanted };
+            let weighed = wanted
+                .is_some_and(|Wanted { set, .. }| set.weights.is_empty() || set.weights == found.set.weights);
+            let record = RecordOf { values, ttl: found.set.ttl, wanted, weighed };
             all.standing.entry(key.name.as_str()).or_default().push((key, record));
         }
         for held in &done.held {
@@ -292,7 +296,12 @@ fn records(service: &Service, standing: &[(&RecordKey, RecordOf<'_>)], now: Time
         let last = service.last.get(&(key.line, key.family));
         let same =
             last.filter(|last| last.values.iter().map(ToString::to_string).eq(record.values.iter().cloned()));
-        let node = record.wanted.map(|(node, _)| node.to_owned());
+        let node = record.wanted.map(|wanted| wanted.node.clone());
+        // Sharers are remembered as they took effect: by them the next plan tells an edit from a loss.
+        let sharers = match record.wanted.filter(|_| record.weighed) {
+            Some(wanted) => Some(&wanted.sharers),
+            None => last.map(|last| &last.sharers),
+        };
         RecordStatus {
             line: key.line,
             family: key.family,
@@ -300,9 +309,10 @@ fn records(service: &Service, standing: &[(&RecordKey, RecordOf<'_>)], now: Time
             ttl: record.ttl,
             node: node.or_else(|| same.map(|last| last.node.clone())).unwrap_or_default(),
             taken_over: match record.wanted {
-                Some((_, why)) => why != Why::Own,
+                Some(wanted) => wanted.why != Why::Own,
                 None => same.is_some_and(|last| last.taken_over),
             },
+            weights: sharers.map(Weights::to_map).unwrap_or_default(),
             since: Time(same.map_or(now, |last| last.since)),
         }
     };
@@ -368,7 +378,11 @@ fn as_fitted(service: &Service, wish: &Wish) -> String {
     let lines = (!lines.is_empty()).then(|| {
         format!("the provider can't tell {} apart: they get the answer of default", lines.join(", "))
     });
-    ttl.into_iter().chain(lines).collect::<Vec<_>>().join("; ")
+    let weights = (wish.unweighed && !service.weights.is_empty()).then(|| {
+        "the provider can't weigh: all addresses are in each answer and resolvers pick, so all get equal shares"
+            .to_owned()
+    });
+    ttl.into_iter().chain(lines).chain(weights).collect::<Vec<_>>().join("; ")
 }
 
 fn ready(held: &[&Held], release: &str, fitted: &str) -> Condition {

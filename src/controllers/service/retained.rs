@@ -121,7 +121,7 @@ impl Retained {
 
 fn read(row: Row) -> Option<(RecordKey, RecordSet)> {
     let name = DnsName::parse(&row.name, KEY).ok()?;
-    let set = RecordSet { values: row.values.into_iter().collect(), ttl: row.ttl };
+    let set = RecordSet::of(row.values.into_iter().collect(), row.ttl);
     Some((RecordKey { name, line: row.line, family: row.family }, set))
 }
 

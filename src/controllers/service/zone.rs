@@ -228,7 +228,7 @@ pub fn last_known(services: &[Managed], retained: &[(RecordKey, RecordSet)]) -> 
     for service in services.iter().map(|managed| &*managed.service) {
         for (&(line, family), last) in &service.last {
             let key = RecordKey { name: service.name.clone(), line, family };
-            all.insert(key, Found::ours(RecordSet { values: last.values.clone(), ttl: last.ttl }));
+            all.insert(key, Found::ours(RecordSet::of(last.values.clone(), last.ttl)));
         }
     }
     all

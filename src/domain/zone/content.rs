@@ -207,7 +207,7 @@ impl Zone {
 impl Node {
     fn add_host(&mut self, address: IpAddr) {
         let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
-        let empty = || RecordSet { values: Values::default(), ttl: HOST_TTL };
+        let empty = || RecordSet::of(Values::default(), HOST_TTL);
         let set = self.host.entry(family).or_insert_with(empty);
         set.values = set.values.iter().copied().chain([address]).collect();
     }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     fn set(value: &str) -> RecordSet {
-        RecordSet { values: [value.parse().unwrap()].into(), ttl: 60 }
+        RecordSet::of([value.parse().unwrap()].into(), 60)
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn zones() -> Zones {
     let mut put = |at: &str, line, values: Vec<IpAddr>| {
         let family = if values[0].is_ipv4() { Family::V4 } else { Family::V6 };
         let key = RecordKey { name: name(at), line, family };
-        let set = RecordSet { values: values.into_iter().collect(), ttl: 60 };
+        let set = RecordSet::of(values.into_iter().collect(), 60);
         zone = zone.with_changes([(&key, Some(&set))], 7);
     };
     for (line, last) in [(Line::Default, 1), (Line::CT, 2), (Line::CU, 3)] {

@@ -13,9 +13,9 @@ use crate::domain::records::{RecordKey, RecordSet};
 use crate::providers::ali::AliProvider;
 use crate::providers::ali::caller::{Paged, Under};
 use crate::providers::ali::client::text;
-use crate::providers::ali::errors::{DUPLICATE, GONE, unreadable};
+use crate::providers::ali::errors::{DUPLICATE, GONE, UNWEIGHED, unreadable};
 use crate::providers::ali::rows::{self, Record};
-use crate::providers::ali::write::{Adopt, Step, outcome, steps, taken};
+use crate::providers::ali::write::{Adopt, Step, outcome, steps, taken, weighing};
 use crate::providers::limiter::Urgency;
 use crate::providers::{ProviderError, outside};
 
@@ -84,23 +84,33 @@ impl AliProvider {
     async fn run(&self, at: &At<'_>, there: Option<&Found>, lost: &mut bool) -> Result<Vec<Row>, Stop> {
         let mut rows: Vec<Row> = there.map(|found| found.rows.to_vec()).unwrap_or_default();
         for step in steps(there, at.to, at.adopt) {
-            let mut new = None;
-            match &step {
-                Step::Mark { id } => self.mark(at, id).await?,
-                Step::Release => self.release(at).await?,
-                Step::Update { id, value } => self.update(at, id, &value.to_string(), &[]).await?,
-                // The vendor's word for an update that changes nothing.
-                Step::Retime { id, value } => self.update(at, id, &value.to_string(), &[DUPLICATE]).await?,
-                Step::Add { value } => {
-                    let id = self.add(at, &value.to_string(), lost).await?;
-                    self.mark(at, &id).await?;
-                    new = Some(id);
-                }
-                Step::Delete { id } => self.delete(at, id).await?,
-            }
+            let new = self.step(at, &step, lost).await?;
             taken(&mut rows, &step, new);
         }
+        for step in at.to.map(|to| weighing(&rows, to)).unwrap_or_default() {
+            self.step(at, &step, lost).await?;
+        }
         Ok(rows)
+    }
+
+    /// Takes one step; tells the id of a new record.
+    async fn step(&self, at: &At<'_>, step: &Step, lost: &mut bool) -> Result<Option<String>, Stop> {
+        match step {
+            Step::Mark { id } => self.mark(at, id).await?,
+            Step::Release => self.release(at).await?,
+            Step::Update { id, value } => self.update(at, id, &value.to_string(), &[]).await?,
+            // The vendor's word for an update that changes nothing.
+            Step::Retime { id, value } => self.update(at, id, &value.to_string(), &[DUPLICATE]).await?,
+            Step::Add { value } => {
+                let id = self.add(at, &value.to_string(), lost).await?;
+                self.mark(at, &id).await?;
+                return Ok(Some(id));
+            }
+            Step::Delete { id } => self.delete(at, id).await?,
+            Step::Balance => self.balance(at).await?,
+            Step::Weigh { id, weight } => self.weigh(at, id, *weight).await?,
+        }
+        Ok(None)
     }
 
     async fn add(&self, at: &At<'_>, value: &str, lost: &mut bool) -> Result<String, Stop> {
@@ -135,6 +145,34 @@ impl AliProvider {
 
     async fn delete(&self, at: &At<'_>, id: &str) -> Result<(), Stop> {
         self.repeat("DeleteDomainRecord", &[("RecordId", id)], at.under, &[GONE]).await
+    }
+
+    async fn balance(&self, at: &At<'_>) -> Result<(), Stop> {
+        // The zone itself is `@.example.com` here; without the `@` the vendor refuses.
+        let full = format!("{}.{}", at.rr, at.domain);
+        let (kind, line) = (at.key.family.record_type(), rows::code(at.key.line));
+        let params = [
+            ("DomainName", at.domain),
+            ("SubDomain", full.as_str()),
+            ("Type", kind),
+            ("Line", line),
+            ("Open", "true"),
+        ];
+        self.repeat("SetDNSSLBStatus", &params, at.under, &[]).await
+    }
+
+    async fn weigh(&self, at: &At<'_>, id: &str, weight: u8) -> Result<(), Stop> {
+        let weight = weight.to_string();
+        let params = [("RecordId", id), ("Weight", weight.as_str())];
+        let weigh = || self.repeat("UpdateDNSSLBWeight", &params, at.under, &[]);
+        match weigh().await {
+            // Switched off since it was listed, be it by somebody or for want of a second record.
+            Err(Stop::Failed(error)) if error.code.as_deref() == Some(UNWEIGHED) => {
+                self.balance(at).await?;
+                weigh().await
+            }
+            done => done,
+        }
     }
 
     /// Makes a write that changes nothing the second time; refusals with a code in `done` mean that it is as it should be.

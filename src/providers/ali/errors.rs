@@ -18,8 +18,8 @@ const CODES: &[(&str, Kind, Class, &str)] = {
                          securityToken together";
     const CLOCK: &str = "this machine's clock is more than 15 minutes off: set it by NTP";
     const RIGHTS: &str = "the key may not do this: give its RAM user AliyunDNSFullAccess, or alidns:Describe*, \
-                          AddDomainRecord, UpdateDomainRecord, UpdateDomainRecordRemark and DeleteDomainRecord on the \
-                          zone";
+                          AddDomainRecord, UpdateDomainRecord, UpdateDomainRecordRemark, DeleteDomainRecord and, for \
+                          weights, SetDNSSLBStatus and UpdateDNSSLBWeight on the zone";
     const ACCOUNT: &str =
         "the account is overdue, disabled or not verified: settle that in the provider's console";
     const DOMAIN: &str = "the domain is expired or forbidden: settle that in the provider's console";
@@ -33,6 +33,11 @@ const CODES: &[(&str, Kind, Class, &str)] = {
     const MOVED: &str = "the record changed since it was read: it is read again";
     const LOCKED: &str = "it is locked: unlock it in the provider's console";
     const FULL: &str = "the edition's number of records is used up: remove some, or upgrade";
+    const BROAD: &str = "the edition takes no more addresses for one name and line (free: 10, paid: 90): take nodes out \
+                         of spec.weights, or upgrade";
+    const WILDCARD: &str = "the provider gives wildcards no weights: take spec.weights out";
+    const SINGLE: &str =
+        "the provider gives weights only where one name has several records on a line: it is read again";
     const BUSY: &str = "an earlier change of the zone isn't finished: it is tried again";
     const SLOW: &str = "too many calls: it goes on more slowly";
     const LATER: &str = "the provider is in trouble: it is tried again";
@@ -84,7 +89,13 @@ const CODES: &[(&str, Kind, Class, &str)] = {
         ("UnsupportedLine*", Kind::LineNotAllowed, User, LINE),
         ("InvalidLine*", Kind::LineNotAllowed, User, LINE),
         ("QuotaExceeded.HttpQps*", Kind::Throttled, Transient, SLOW),
+        ("QuotaExceeded.ARecord*", Kind::Other, User, BROAD),
         ("QuotaExceeded*", Kind::Other, User, FULL),
+        ("PanDomainRecord", Kind::Other, User, WILDCARD),
+        (UNWEIGHED, Kind::Conflict, Transient, SINGLE),
+        ("EnableDnsSlbFailed", Kind::Conflict, Transient, SINGLE),
+        ("DomainRecordDisable", Kind::Conflict, Transient, MOVED),
+        ("InvalidWeigth", Kind::Other, Bug, OURS),
         ("DomainRecordConflict", Kind::Conflict, User, CLASH),
         (DUPLICATE, Kind::Conflict, Transient, MOVED),
         (GONE, Kind::Conflict, Transient, MOVED),
@@ -109,6 +120,8 @@ const CODES: &[(&str, Kind, Class, &str)] = {
 
 /// The record is there already, or the update changes nothing.
 pub(super) const DUPLICATE: &str = "DomainRecordDuplicate";
+/// Weights don't count in this set.
+pub(super) const UNWEIGHED: &str = "DisableDNSSLB";
 /// No record of the account has this id.
 pub(super) const GONE: &str = "DomainRecordNotBelongToUser";
 /// Another write of the zone is going on.
@@ -254,6 +267,9 @@ mod tests {
             ("IncorrectDomainUser", Kind::ZoneUnknown, User, "no such zone"),
             ("QuotaExceeded.TTL", Kind::TtlNotAllowed, User, "spec.ttl"),
             ("QuotaExceeded.Record", Kind::Other, User, "number of records"),
+            ("QuotaExceeded.ARecord", Kind::Other, User, "spec.weights"),
+            ("PanDomainRecord", Kind::Other, User, "wildcards"),
+            ("DisableDNSSLB", Kind::Conflict, Transient, "several records"),
             ("SubDomainInvalid.Line", Kind::LineNotAllowed, User, "spec.isps"),
             ("SubDomainInvalid.Value", Kind::Other, User, "spec.record"),
             ("DomainRecordConflict", Kind::Conflict, User, "CNAME"),

@@ -160,7 +160,7 @@ impl AliProvider {
         let limits = match self.caller.read("DescribeDomainInfo", &params, self.under(Urgency::Rest)).await {
             Ok(answer) => told(&answer),
             // Without the right to ask, the vendor's refusals tell.
-            Err(error) if error.kind == Kind::Rights => Limits::default(),
+            Err(error) if error.kind == Kind::Rights => unlimited(),
             Err(error) => return before.map(|(_, limits)| limits).ok_or(error),
         };
         known().insert(zone.clone(), (Instant::now(), limits.clone()));
@@ -177,11 +177,17 @@ impl AliProvider {
 fn told(answer: &Value) -> Limits {
     let lines = list(answer, "RecordLines", "RecordLine");
     let lines = lines.iter().filter_map(|entry| rows::line(&text(entry, "LineCode")?)).collect();
-    let every = Limits::default();
+    let every = unlimited();
     Limits {
         ttl_floor: number(answer, "MinTtl").unwrap_or(every.ttl_floor),
         lines: if lines == Default::default() { every.lines } else { lines },
+        ..every
     }
+}
+
+/// What is taken for granted: all editions weigh ("Weight configuration" in Alidns' documents).
+fn unlimited() -> Limits {
+    Limits { weights: true, ..Limits::default() }
 }
 
 #[async_trait]

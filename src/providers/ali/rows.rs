@@ -10,7 +10,8 @@ use crate::api::vocab::{Family, Line};
 use crate::domain::dns_plan::{Found, FoundZone, Owner, Row, Standing};
 use crate::domain::marks::{self, OwnerId};
 use crate::domain::names::DnsName;
-use crate::domain::records::{RecordKey, RecordSet, Values};
+use crate::domain::records::{RecordKey, RecordSet};
+use crate::domain::sharing::{HEAVIEST, Weights};
 use crate::providers::ali::client::{number, text};
 
 /// A record as the vendor lists it.
@@ -34,6 +35,10 @@ pub(super) struct Record {
     pub locked: bool,
     /// The note on it, which holds our mark.
     pub remark: String,
+    /// Its weight; the vendor gives 1 to those that nobody gave another.
+    pub weight: u8,
+    /// Whether weights count in its set. Only DescribeDomainRecords tells.
+    pub weighed: bool,
 }
 
 impl Record {
@@ -49,6 +54,8 @@ impl Record {
             enabled: !text(from, "Status").is_some_and(|status| status.eq_ignore_ascii_case("disable")),
             locked: text(from, "Locked").is_some_and(|locked| locked == "true"),
             remark: text(from, "Remark").unwrap_or_default(),
+            weight: number(from, "Weight").map_or(1, |weight: u32| weight.min(HEAVIEST.into()) as u8),
+            weighed: text(from, "LbaStatus").is_some_and(|status| status == "true"),
         })
     }
 
@@ -97,8 +104,8 @@ pub(super) fn found(records: &[Record], zone: &DnsName, me: &OwnerId) -> FoundZo
         for family in Family::ALL.into_iter().filter(|each| family.is_none_or(|family| family == *each)) {
             let key = RecordKey { name: name.clone(), line: Line::Default, family };
             // A claim without a record holds the name all the same: who comes first would be taken for the claimed one.
-            let nothing = RecordSet { values: Values::default(), ttl: 0 };
-            let there = found.entry(key).or_insert_with(|| Found::of(nothing, Owner::Unmarked));
+            let nothing = || Found::of(RecordSet::default(), Owner::Unmarked);
+            let there = found.entry(key).or_insert_with(nothing);
             if there.owner == Owner::Unmarked {
                 there.owner = Owner::Foreign(whose.clone());
             }
@@ -152,6 +159,7 @@ fn set(rows: &[(&Record, IpAddr)], me: &OwnerId) -> Found {
             values: of_it().map(|(_, value)| *value).collect(),
             // Rows of several TTLs have none that could be the wished one, so that they are put right.
             ttl: if ttls.len() == 1 { ttls.into_iter().next().unwrap_or_default() } else { 0 },
+            weights: weights(&of_it().map(|(record, value)| (*value, *record)).collect::<Vec<_>>()),
         },
         owner,
         beside: all()
@@ -164,9 +172,19 @@ fn set(rows: &[(&Record, IpAddr)], me: &OwnerId) -> Found {
                 id: record.id.clone(),
                 value: *value,
                 marked: *owner == Owner::Ours,
+                weight: record.weight,
+                weighed: record.weighed,
             })
             .collect(),
     }
+}
+
+/// The weights in effect: those of several values, where they count.
+fn weights(rows: &[(IpAddr, &Record)]) -> Weights<IpAddr> {
+    if rows.len() < 2 || !rows.iter().all(|(_, record)| record.weighed) {
+        return Weights::default();
+    }
+    rows.iter().map(|(value, record)| (*value, record.weight)).collect::<BTreeMap<_, _>>().into()
 }
 
 #[cfg(test)]
@@ -282,6 +300,30 @@ mod tests {
                 "d.example.com A [default] -> 192.0.2.1 (ttl 600) Ours Live +192.0.2.2 2",
             ]
         );
+    }
+
+    #[test]
+    fn weights_are_those_in_effect_on_a_set_of_several() {
+        let entry = |value: &str, weight: Value, status: Value| {
+            json!({"RecordId": value, "RR": "www", "Type": "A", "Value": value, "TTL": 600, "Weight": weight,
+                "LbaStatus": status, "Remark": OURS})
+        };
+        let weights = |entries: &[Value]| {
+            let records: Vec<Record> = entries.iter().filter_map(Record::read).collect();
+            let zone = DnsName::parse("example.com", "").unwrap();
+            let found = found(&records, &zone, &me()).into_values().next().unwrap();
+            found.set.weights.iter().map(|(_, weight)| weight).collect::<Vec<u8>>()
+        };
+        let (one, two) = ("192.0.2.1", "192.0.2.2");
+        let on = json!(true);
+        assert_eq!(
+            weights(&[entry(one, json!(3), on.clone()), entry(two, json!("7"), json!("true"))]),
+            [3, 7]
+        );
+        assert_eq!(weights(&[entry(one, json!(1), on.clone()), entry(two, Value::Null, on.clone())]), [1, 1]);
+        let none: [u8; 0] = [];
+        assert_eq!(weights(&[entry(one, json!(3), on.clone())]), none, "one value has no proportion");
+        assert_eq!(weights(&[entry(one, json!(3), json!(false)), entry(two, json!(7), Value::Null)]), none);
     }
 
     #[test]

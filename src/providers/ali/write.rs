@@ -41,6 +41,15 @@ pub(super) enum Step {
         /// RecordId.
         id: String,
     },
+    /// Makes the weights of the set count.
+    Balance,
+    /// Gives a record a weight.
+    Weigh {
+        /// RecordId.
+        id: String,
+        /// From 1 to 100.
+        weight: u8,
+    },
 }
 
 /// What of others' a change takes over.
@@ -99,6 +108,21 @@ pub(super) fn steps(from: Option<&Found>, to: Option<&RecordSet>, adopt: Adopt) 
     steps
 }
 
+/// The calls that give `rows`, which say what they should by now, the weights of `to`. Without any, weights that somebody
+/// gave them at the provider stay.
+pub(super) fn weighing(rows: &[Row], to: &RecordSet) -> Vec<Step> {
+    let of_set: Vec<(&Row, u8)> = rows
+        .iter()
+        .filter(|row| row.marked)
+        .filter_map(|row| Some((row, to.weights.of(&row.value)?)))
+        .collect();
+    // The switch is the set's, so one row that is known to be weighed speaks for all.
+    let off = !of_set.is_empty() && !of_set.iter().any(|(row, _)| row.weighed);
+    let differ = of_set.into_iter().filter(|(row, weight)| row.weight != *weight);
+    let weigh = differ.map(|(row, weight)| Step::Weigh { id: row.id.clone(), weight });
+    off.then_some(Step::Balance).into_iter().chain(weigh).collect()
+}
+
 /// What `rows` are after a step; `id` is the new record's.
 pub(super) fn taken(rows: &mut Vec<Row>, step: &Step, id: Option<String>) {
     let mut row = |wanted: &str, edit: &dyn Fn(&mut Row)| {
@@ -108,9 +132,13 @@ pub(super) fn taken(rows: &mut Vec<Row>, step: &Step, id: Option<String>) {
         Step::Mark { id } => row(id, &|row| row.marked = true),
         Step::Update { id, value } => row(id, &|row| row.value = *value),
         Step::Add { value } => {
-            rows.extend(id.map(|id| Row { id, value: *value, marked: true }));
+            // The vendor gives each new record the weight 1.
+            let (weight, weighed) = (1, rows.iter().any(|row| row.weighed));
+            rows.extend(id.map(|id| Row { id, value: *value, marked: true, weight, weighed }));
         }
         Step::Delete { id } => rows.retain(|row| row.id != *id),
+        Step::Balance => rows.iter_mut().for_each(|row| row.weighed = true),
+        Step::Weigh { id, weight } => row(id, &|row| row.weight = *weight),
         Step::Release | Step::Retime { .. } => {}
     }
 }
@@ -127,7 +155,7 @@ pub(super) fn outcome(from: Option<&Found>, rows: Vec<Row>, to: Option<&RecordSe
         None if beside.is_empty() => return None,
         None => {
             let ttl = from.map_or(0, |from| from.set.ttl);
-            (RecordSet { values: beside, ttl }, Owner::Unmarked, Values::default())
+            (RecordSet::of(beside, ttl), Owner::Unmarked, Values::default())
         }
     };
     Some(Found { set, owner, beside, standing: Standing::Live, rows: rows.into() })
@@ -135,11 +163,13 @@ pub(super) fn outcome(from: Option<&Found>, rows: Vec<Row>, to: Option<&RecordSe
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn row(id: &str) -> Row {
         let (id, marked) = id.strip_suffix('!').map_or((id, false), |id| (id, true));
-        Row { id: id.into(), value: value(id.as_bytes()[0]), marked }
+        Row { id: id.into(), value: value(id.as_bytes()[0]), marked, weight: 1, weighed: false }
     }
 
     fn value(letter: u8) -> IpAddr {
@@ -148,7 +178,7 @@ mod tests {
 
     fn set(text: &str) -> RecordSet {
         let (letters, ttl) = text.split_once('/').unwrap();
-        RecordSet { values: letters.bytes().map(value).collect(), ttl: ttl.parse().unwrap() }
+        RecordSet::of(letters.bytes().map(value).collect(), ttl.parse().unwrap())
     }
 
     /// Rows are their values, a letter each; `!` behind one says that it is marked.
@@ -156,7 +186,7 @@ mod tests {
         let rows: Vec<Row> = rows.iter().map(|id| row(id)).collect();
         let ours = owner == Owner::Ours;
         let of_it = rows.iter().filter(|row| row.marked || !ours).map(|row| row.value);
-        let set = RecordSet { values: of_it.collect(), ttl };
+        let set = RecordSet::of(of_it.collect(), ttl);
         let beside = rows.iter().filter(|row| ours && !row.marked).map(|row| row.value).collect();
         Found { set, owner, beside, standing: Standing::Live, rows: rows.into() }
     }
@@ -173,6 +203,8 @@ mod tests {
             Step::Retime { id, .. } => format!("ttl {id}"),
             Step::Add { value } => format!("add {}", letter(value)),
             Step::Delete { id } => format!("delete {id}"),
+            Step::Balance => "balance".into(),
+            Step::Weigh { id, weight } => format!("{id}*{weight}"),
         };
         steps.iter().map(step).collect::<Vec<_>>().join(", ")
     }
@@ -240,5 +272,41 @@ mod tests {
         );
         check(Some(&from(&["a"], 60, external())), Some("b/60"), "mark a, release, a->b");
         check(Some(&from(&[], 0, external())), Some("b/60"), "add b, release");
+    }
+
+    #[test]
+    fn weights_are_switched_on_once_and_given_where_they_differ() {
+        /// Rows and wished weights, a letter and a number each; `on` says that weights count.
+        #[track_caller]
+        fn check(rows: &[(&str, u8)], on: bool, wished: &[(u8, u8)], expect: &str) {
+            let weighed = |(id, weight): &(&str, u8)| Row { weight: *weight, weighed: on, ..row(id) };
+            let mut rows: Vec<Row> = rows.iter().map(weighed).collect();
+            let weights: BTreeMap<IpAddr, u8> = wished.iter().map(|(of, w)| (value(*of), *w)).collect();
+            let to = RecordSet { weights: weights.clone().into(), ..set("ab/60") };
+            let steps = weighing(&rows, &to);
+            assert_eq!(shown(&steps), expect);
+            steps.iter().for_each(|step| taken(&mut rows, step, None));
+            assert!(weighing(&rows, &to).is_empty(), "done is done");
+            let marked = rows.iter().filter(|row| row.marked);
+            assert!(weights.is_empty() || marked.clone().all(|row| row.weight == weights[&row.value]));
+        }
+        let both = &[(b'a', 3), (b'b', 1)];
+        check(&[("a!", 1), ("b!", 1)], false, both, "balance, a*3");
+        check(&[("a!", 1), ("b!", 1)], true, both, "a*3");
+        check(&[("a!", 3), ("b!", 1)], true, both, "");
+        check(&[("a!", 3), ("b!", 1)], false, both, "balance");
+        check(&[("a!", 1), ("b!", 3)], true, both, "a*3, b*1");
+        check(&[("a!", 1), ("b!", 1)], false, &[(b'a', 1), (b'b', 1)], "balance");
+        check(&[("a!", 42), ("b!", 7)], true, &[], "");
+        check(&[("a!", 1), ("b!", 1), ("x", 9)], true, both, "a*3");
+    }
+
+    #[test]
+    fn a_new_record_has_the_vendors_weight_and_its_sets_switch() {
+        for on in [false, true] {
+            let mut rows = vec![Row { weight: 3, weighed: on, ..row("a!") }];
+            taken(&mut rows, &Step::Add { value: value(b'b') }, Some("b".into()));
+            assert_eq!((rows[1].weight, rows[1].weighed), (1, on));
+        }
     }
 }

@@ -68,13 +68,13 @@ pub fn read(records: &[Record], line: Line, me: &OwnerId) -> (FoundZone, Aside) 
     for ((name, family), (values, ttl)) in sets {
         let typed = claims.remove(&(name.clone(), Some(family)));
         let owner = typed.or_else(|| claims.get(&(name.clone(), None)).cloned()).unwrap_or(Owner::Unmarked);
-        let set = RecordSet { values: values.into(), ttl };
+        let set = RecordSet::of(values.into(), ttl);
         found.insert(RecordKey { name, line, family }, Found::of(set, owner));
     }
     for ((name, family), owner) in claims {
         // A mark without a type may be of any record; one with a type has lost its own.
         if let Some(family) = family {
-            let nothing = RecordSet { values: [].into(), ttl: 0 };
+            let nothing = RecordSet::default();
             found.insert(RecordKey { name, line, family }, Found::of(nothing, owner));
         }
     }

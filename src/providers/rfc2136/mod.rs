@@ -157,7 +157,11 @@ impl DnsProvider for Rfc2136Provider {
         let lines = self.account.keys.iter().map(|(line, key)| self.list_line(zone, *line, key));
         let mut listing = Listing {
             found: FoundZone::new(),
-            limits: Limits { lines: self.account.keys.keys().copied().collect(), ttl_floor: TTL_FLOOR },
+            limits: Limits {
+                lines: self.account.keys.keys().copied().collect(),
+                ttl_floor: TTL_FLOOR,
+                ..Limits::default()
+            },
         };
         let mut asides = BTreeMap::new();
         for (line, found, aside) in try_join_all(lines).await? {

@@ -10,6 +10,7 @@ use crate::api::service::{ManagedService, ManagedServiceSpec};
 use crate::api::vocab::{DeletionPolicy, PlatformProvider};
 use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
+use crate::domain::sharing::HEAVIEST;
 use crate::wire::cluster::{CocoaBasic, Service};
 
 /// What becomes of the services.
@@ -129,6 +130,9 @@ fn checked(service: &Service, at: &str) -> Result<Checked, FieldError> {
         if 64 < spec.nodes.len() {
             return Err(refuse("operator.spec.nodes", "must have at most 64 items".into()));
         }
+        if 64 < spec.weights.len() || spec.weights.values().any(|weight| !(1..=HEAVIEST).contains(weight)) {
+            return Err(refuse("operator.spec.weights", "must be at most 64, each from 1 to 100".into()));
+        }
     }
     let written = (service.domain.clone(), service.record.clone());
     let service_name = service.service_name.clone();
@@ -190,7 +194,8 @@ fn wished(
     };
     let told = checked.spec.map(|spec| {
         let here = |name: String| nodes.get(&name).cloned().unwrap_or(name);
-        ManagedServiceSpec { nodes: spec.nodes.into_iter().map(here).collect(), ..spec }
+        let weights = spec.weights.into_iter().map(|(name, weight)| (here(name), weight)).collect();
+        ManagedServiceSpec { nodes: spec.nodes.into_iter().map(here).collect(), weights, ..spec }
     });
     // What the old wire cannot say survives its push.
     let base = told.as_ref().or(found);
@@ -202,6 +207,7 @@ fn wished(
         account_ref: base.and_then(|spec| spec.account_ref.clone()),
         ttl: base.map_or(60, |spec| spec.ttl),
         nodes: base.map(|spec| spec.nodes.clone()).unwrap_or_default(),
+        weights: base.map(|spec| spec.weights.clone()).unwrap_or_default(),
         deletion_policy: base.map_or(DeletionPolicy::Delete, |spec| spec.deletion_policy),
     }
 }

@@ -310,13 +310,18 @@ fn names_of_our_kind_are_kept_and_never_trespass() {
     body["otherCocoaSyncer"][0]["operator"] = json!({"object": "shanghai"});
     body["cocoaManagedService"][0]["operator"] = json!({"namespace": "web", "name": "blog", "spec": {
         "serviceName": "Blog", "domain": "example.com", "record": "www", "platformProvider": "Ali",
-        "ttl": 5, "nodes": ["shanghai"], "deletionPolicy": "Retain"}});
+        "ttl": 5, "nodes": ["shanghai"], "weights": {"shanghai": 3}, "deletionPolicy": "Retain"}});
     body["cloudPlatformInfo"][0]["operator"] = json!({"namespace": "web", "name": "ali"});
     let plan = world.plan(body.clone()).unwrap();
     assert_eq!(plan.nodes[0].name, "shanghai-2", "somebody else's node has the name");
     let write = &plan.services[0];
     assert_eq!(write.id.to_string(), "web/blog-2", "somebody else's service has the name");
     assert_eq!((write.spec.ttl, write.spec.nodes.as_slice()), (5, &["shanghai-2".to_owned()][..]));
+    assert_eq!(
+        write.spec.weights,
+        [("shanghai-2".to_owned(), 3)].into(),
+        "weights go by our names of nodes too"
+    );
     assert!(plan.namespaces.contains("web"));
     assert!(plan.secrets.iter().any(|s| s.id.to_string() == "web/ali"));
     world.apply(plan);

@@ -29,7 +29,7 @@ const MISHAPS: [Mishap; 8] = [
 ];
 
 /// One whose calls give up soon, for answers that never come.
-fn hasty(fake: &FakeAli) -> AliProvider {
+pub(super) fn hasty(fake: &FakeAli) -> AliProvider {
     let patience = Patience { call: Duration::from_millis(300), change: Duration::from_secs(10) };
     provider_of(account(fake, &[]), patience)
 }

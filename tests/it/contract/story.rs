@@ -86,7 +86,19 @@ impl Story {
         let wanted = |(key, set): (&RecordKey, &RecordSet)| {
             let put = [None, self.begun.get(key).cloned()];
             let (set, service) = (set.clone(), Arc::new(service.clone()));
-            (key.clone(), Wanted { set, node: "n1".into(), why: Why::Own, service, cause: Cause::Edit, put })
+            (
+                key.clone(),
+                Wanted {
+                    set,
+                    node: "n1".into(),
+                    why: Why::Own,
+                    service,
+                    cause: Cause::Edit,
+                    put,
+                    sharers: Default::default(),
+                    succeeds: false,
+                },
+            )
         };
         let names = self.names.iter().map(|name| (name.clone(), service.clone())).collect();
         let mut wish = Wish { wanted: sets.iter().map(wanted).collect(), names, ..Wish::default() };
@@ -176,7 +188,7 @@ pub fn key(at: &str, family: Family) -> RecordKey {
 
 pub fn set(values: &str, ttl: u32) -> RecordSet {
     let values = values.split(',').map(|value| value.parse::<IpAddr>().unwrap());
-    RecordSet { values: values.collect(), ttl }
+    RecordSet::of(values.collect(), ttl)
 }
 
 /// Sets of `record[/line] value[,value] [ttl]`; 600 s where nothing else is said.

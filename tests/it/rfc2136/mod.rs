@@ -41,7 +41,7 @@ fn key(at: &str, family: Family) -> RecordKey {
 }
 
 fn set(values: &[&str], ttl: u32) -> RecordSet {
-    RecordSet { values: values.iter().map(|value| value.parse().unwrap()).collect(), ttl }
+    RecordSet::of(values.iter().map(|value| value.parse().unwrap()).collect(), ttl)
 }
 
 /// A change of what was found to these values.

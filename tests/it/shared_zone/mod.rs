@@ -3,6 +3,7 @@
 mod halves;
 mod lines;
 mod trouble;
+mod weights;
 
 use cocoasyncer::api::service::ManagedService;
 use cocoasyncer::api::vocab::PlatformProvider;

@@ -93,7 +93,7 @@ fn key(name: &str) -> RecordKey {
 }
 
 fn set(last: u8) -> RecordSet {
-    RecordSet { values: [std::net::IpAddr::from([203, 0, 113, last])].into(), ttl: 60 }
+    RecordSet::of([std::net::IpAddr::from([203, 0, 113, last])].into(), 60)
 }
 
 fn id(name: &str) -> ObjectId {
@@ -106,7 +106,16 @@ fn wish(names: &[&str], last: u8, cause: Cause) -> Wish {
     for name in names {
         let (service, put) = (id(name).into(), Default::default());
         let why = lines::Why::Own;
-        let wanted = Wanted { set: set(last), node: "me".into(), why, service, cause, put };
+        let wanted = Wanted {
+            set: set(last),
+            node: "me".into(),
+            why,
+            sharers: Default::default(),
+            service,
+            succeeds: false,
+            cause,
+            put,
+        };
         wish.names.insert(key(name).name, id(name));
         wish.wanted.insert(key(name), wanted);
     }

@@ -75,8 +75,8 @@ fn code(line: Line) -> &'static str {
 impl Bench for Ali {
     fn nature(&self) -> Nature {
         Nature {
-            limits: Limits { lines: Line::ALL.into(), ttl_floor: 1 },
-            limits_below: Limits { lines: [Line::Default, Line::CT].into(), ttl_floor: 600 },
+            limits: Limits { lines: Line::ALL.into(), ttl_floor: 1, weights: true },
+            limits_below: Limits { lines: [Line::Default, Line::CT].into(), ttl_floor: 600, weights: true },
             holds: |_| true,
             by_hand: true,
             marks_each: true,

@@ -40,8 +40,7 @@ impl Bench for Memory {
 
     async fn plant(&self, strangers: &[Stranger]) {
         for stranger in strangers {
-            let set =
-                RecordSet { values: [stranger.value.parse::<IpAddr>().unwrap()].into(), ttl: THEIR_TTL };
+            let set = RecordSet::of([stranger.value.parse::<IpAddr>().unwrap()].into(), THEIR_TTL);
             self.0.plant(&name(ZONE), stranger.key().unwrap(), Found::of(set, stranger.owner()));
         }
     }

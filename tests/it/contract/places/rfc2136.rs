@@ -108,7 +108,7 @@ impl Server {
 #[async_trait]
 impl Bench for Server {
     fn nature(&self) -> Nature {
-        let limits = Limits { lines: self.0.lines.iter().copied().collect(), ttl_floor: 1 };
+        let limits = Limits { lines: self.0.lines.iter().copied().collect(), ttl_floor: 1, weights: false };
         Nature {
             limits_below: limits.clone(),
             limits,

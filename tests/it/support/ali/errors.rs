@@ -79,6 +79,10 @@ const KNOWN: &[(&str, u16, &str)] = &[
         400,
         "50 characters long. It can only contain numbers,Chinese,English and special characters: _ - , . ,.",
     ),
+    // So spelt by the vendor.
+    ("InvalidWeigth", 400, "The weigth value is invalid."),
+    ("PanDomainRecord", 400, "The domain record is Pan domain record."),
+    ("DomainRecordDisable", 400, "The domain record is disable."),
     ("DisableDNSSLB", 400, "The weighted round-robin of this subdomain is disabled."),
 ];
 

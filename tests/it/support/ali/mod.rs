@@ -168,6 +168,16 @@ impl FakeAli {
         texts
     }
 
+    /// In how many sets of the zone weights count.
+    pub fn weighted(&self, zone: &str) -> usize {
+        self.with_zone(zone, |zone| zone.weighted.len())
+    }
+
+    /// Switches the weights of all sets off, as a person at the console would.
+    pub fn unweigh(&self, zone: &str) {
+        self.with_zone(zone, |zone| zone.weighted.clear());
+    }
+
     /// From now on this goes wrong; of several troubles the first that meets a call decides.
     pub fn trouble(&self, trouble: Trouble) {
         self.world().troubles.push(trouble);

@@ -122,13 +122,19 @@ pub fn set_balancing(world: &mut World, ask: &Ask) -> Result<Value, Refusal> {
 pub fn weigh(world: &mut World, ask: &Ask) -> Result<Value, Refusal> {
     let (now, id) = (world.now(), ask.record_id()?);
     ask.need("Weight")?;
-    // The SDK's own comment says 1 to 100; 0 is only for the console.
+    // The API says 1 to 100; 0 is only for the console.
     let weight = ask.number("Weight", 0)?;
     if !(1..=100).contains(&weight) {
-        return Err(Refusal::invalid("Weight"));
+        return Err(Refusal::new("InvalidWeigth"));
     }
     let zone = world.holder(ask.account, id)?;
     let before = unlocked(zone, id)?;
+    if before.rr.starts_with('*') {
+        return Err(Refusal::new("PanDomainRecord"));
+    }
+    if !before.enabled {
+        return Err(Refusal::new("DomainRecordDisable"));
+    }
     if !zone.is_weighted(&before) {
         return Err(Refusal::new("DisableDNSSLB"));
     }
