@@ -72,11 +72,17 @@ impl Kind {
         }
     }
 
-    /// Whether it concerns the whole account, so that another call now would only hear the same.
+    /// Whether it concerns the whole account, so that another call now would only hear the same. What is throttled has
+    /// been waited for already.
     pub fn ends_the_batch(self) -> bool {
         matches!(
             self,
-            Kind::Credentials | Kind::Rights | Kind::Suspended | Kind::ZoneUnknown | Kind::Unreachable
+            Kind::Credentials
+                | Kind::Rights
+                | Kind::Suspended
+                | Kind::ZoneUnknown
+                | Kind::Throttled
+                | Kind::Unreachable
         )
     }
 }

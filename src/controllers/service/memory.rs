@@ -1,13 +1,13 @@
 //! What a worker remembers of its zone between two turns. All of it can be lost without harm: it saves calls and
 //! quarrels, and decides nothing that the next listing would not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::controllers::service::sync::Failed;
-use crate::domain::dns_plan::{Change, Found, FoundZone};
+use crate::domain::dns_plan::{Change, Found, FoundZone, Owner};
 use crate::domain::lines::Why;
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Values, Wish};
@@ -19,6 +19,10 @@ const STALE: Duration = Duration::from_secs(30);
 /// can't see it, as with an edition that is bought.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 
+/// A line is left to a lost node that goes on writing it. It may have died since, which nothing tells: the line is taken
+/// once more after this long, then ever more rarely.
+const QUARREL: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(21600));
+
 /// Notes of a zone.
 #[derive(Default)]
 pub struct Notes {
@@ -28,15 +32,29 @@ pub struct Notes {
     resting: BTreeMap<RecordKey, Resting>,
     /// Lines of lost nodes: what stood there, what we put there.
     taken: BTreeMap<RecordKey, (Values, Values)>,
-    contended: BTreeSet<RecordKey>,
+    contended: BTreeMap<RecordKey, Quarrel>,
     /// Creations that have begun and don't carry our mark yet.
     pub begun: BTreeMap<RecordKey, Values>,
 }
 
 struct Write {
-    before: Option<RecordSet>,
+    before: Option<Found>,
     after: Option<Found>,
     at: Instant,
+}
+
+struct Quarrel {
+    until: Instant,
+    times: u32,
+    /// Whether the line was taken once more since.
+    again: bool,
+}
+
+impl Quarrel {
+    fn after(times: u32) -> Self {
+        let left = QUARREL.0.saturating_mul(2u32.saturating_pow(times.min(16))).min(QUARREL.1);
+        Self { until: Instant::now() + left, times, again: false }
+    }
 }
 
 struct Resting {
@@ -53,12 +71,13 @@ impl Notes {
         if after.is_some_and(Found::is_ours) {
             self.begun.remove(&change.key);
         }
-        let before = change.from.as_ref().map(|from| from.set.clone());
+        let before = change.from.clone();
         let stands_in = wish.wanted.get(&change.key).is_some_and(|wanted| wanted.why != Why::Own);
         match (&before, after) {
-            (Some(before), Some(after)) if stands_in && before.values != after.set.values => {
-                let values = (before.values.clone(), after.set.values.clone());
+            (Some(before), Some(after)) if stands_in && before.set.values != after.set.values => {
+                let values = (before.set.values.clone(), after.set.values.clone());
                 self.taken.insert(change.key.clone(), values);
+                self.contended.entry(change.key.clone()).and_modify(|quarrel| quarrel.again = true);
             }
             _ => drop(self.taken.remove(&change.key)),
         }
@@ -81,9 +100,10 @@ impl Notes {
         (resting.to == change.to && Instant::now() < resting.until).then_some(&resting.failed)
     }
 
-    /// When the first of those that rest may be tried again.
-    pub fn next_try(&self) -> Option<Instant> {
-        self.resting.values().map(|resting| resting.until).min()
+    /// When the first of those that rest may be tried again; of those that still rest `after` a moment, where one is given.
+    pub fn next_try(&self, after: Option<Instant>) -> Option<Instant> {
+        let all = self.resting.values().map(|resting| resting.until);
+        all.filter(|until| after.is_none_or(|after| after < *until)).min()
     }
 
     /// Those that rest and are `meant` may be tried again: somebody has mended something.
@@ -101,10 +121,13 @@ impl Notes {
     /// Puts our own writes into a listing that doesn't show them yet. One that shows neither what stood before nor what
     /// we wrote tells of somebody else's change, and is believed.
     pub fn amend(&mut self, found: &mut FoundZone) {
+        fn says(found: &Found) -> (&RecordSet, &Owner) {
+            (&found.set, &found.owner)
+        }
         self.recent.retain(|key, write| {
-            let shown = found.get(key).map(|found| &found.set);
-            let is_stale = shown == write.before.as_ref() && write.at.elapsed() < STALE;
-            if !is_stale || shown == write.after.as_ref().map(|after| &after.set) {
+            let shown = found.get(key).map(says);
+            let is_stale = shown == write.before.as_ref().map(says) && write.at.elapsed() < STALE;
+            if !is_stale || shown == write.after.as_ref().map(says) {
                 return false;
             }
             match &write.after {
@@ -123,7 +146,8 @@ impl Notes {
             let stands_in = match wish.wanted.get(key) {
                 Some(wanted) if wanted.why != Why::Own => wanted.set.values == *put,
                 Some(_) => false,
-                None => wish.others.contains_key(key),
+                // What its own node wrote again is back in its hands.
+                None => wish.others.contains_key(key) && standing.set.values == *put,
             };
             let quarrel = standing.set.values == *before;
             stands_in && (standing.set.values == *put || quarrel)
@@ -131,13 +155,21 @@ impl Notes {
         for (key, (before, put)) in &self.taken {
             let values = found.get(key).map(|found| &found.set.values);
             if values == Some(before) && wish.wanted.contains_key(key) {
-                self.contended.insert(key.clone());
+                let quarrel = self.contended.entry(key.clone()).or_insert_with(|| Quarrel::after(0));
+                if quarrel.again {
+                    *quarrel = Quarrel::after(quarrel.times.saturating_add(1));
+                }
             }
-            let back = wish.others.remove(key).filter(|_| values == Some(put));
-            wish.wanted.extend(back.map(|wanted| (key.clone(), wanted)));
+            if values == Some(put)
+                && let Some(back) = wish.others.remove(key)
+            {
+                wish.wanted.insert(key.clone(), back);
+            }
         }
-        self.contended.retain(|key| self.taken.contains_key(key) && wish.wanted.contains_key(key));
-        wish.contended.clone_from(&self.contended);
+        self.contended.retain(|key, _| self.taken.contains_key(key) && wish.wanted.contains_key(key));
+        let now = Instant::now();
+        let left = self.contended.iter().filter(|(_, quarrel)| now < quarrel.until);
+        wish.contended = left.map(|(key, _)| key.clone()).collect();
     }
 }
 
@@ -219,25 +251,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_listing_that_does_not_show_our_mark_yet_is_amended() {
+        let mut notes = Notes::default();
+        let unmarked = Found::of(set(1), Owner::Unmarked);
+        let marked = Change { from: Some(unmarked.clone()), ..change("a", None, Some(1)) };
+        notes.made(&marked, Some(&Found::ours(set(1))), &Wish::default());
+        let mut found: FoundZone = [(key("a"), unmarked)].into();
+        notes.amend(&mut found);
+        assert!(found[&key("a")].is_ours());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_refused_change_rests_ever_longer_and_another_of_the_record_does_not() {
         let mut notes = Notes::default();
         let bad = change("a", None, Some(1));
         for expect in [60, 120, 240] {
             notes.refused(&bad, failed(Class::User));
-            let rest = notes.next_try().unwrap() - Instant::now();
+            let rest = notes.next_try(None).unwrap() - Instant::now();
             assert_eq!(rest.as_secs(), expect);
             assert!(notes.rests(&bad).is_some());
             assert!(notes.rests(&change("a", None, Some(2))).is_none());
             assert!(notes.rests(&change("b", None, Some(1))).is_none());
             tokio::time::advance(rest).await;
             assert!(notes.rests(&bad).is_none());
+            assert!(notes.next_try(None).is_some() && notes.next_try(Some(Instant::now())).is_none());
         }
         notes.refused(&bad, failed(Class::User));
         notes.wake(|_| true);
         assert!(notes.rests(&bad).is_none(), "other keys");
         notes.refused(&bad, failed(Class::Transient));
         notes.keep_resting(&[]);
-        assert_eq!(notes.next_try(), None, "nobody wishes for it any more");
+        assert_eq!(notes.next_try(None), None, "nobody wishes for it any more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -259,6 +303,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_line_that_is_left_to_a_lost_node_is_tried_again_ever_more_rarely() {
+        let mut notes = Notes::default();
+        let taken = wish("a", 2, Why::TakenOver);
+        let take = |notes: &mut Notes| {
+            notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
+        };
+        let contended = |notes: &mut Notes, last: u8| {
+            let mut wish = taken.clone();
+            notes.look_round(&mut wish, &[(key("a"), Found::ours(set(last)))].into());
+            !wish.contended.is_empty()
+        };
+        take(&mut notes);
+        for left in [600, 1200, 2400] {
+            assert!(contended(&mut notes, 1), "it was written back");
+            tokio::time::advance(Duration::from_secs(left - 1)).await;
+            assert!(contended(&mut notes, 1));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!contended(&mut notes, 1), "after {left} s");
+            take(&mut notes);
+            assert!(!contended(&mut notes, 2), "and if nobody writes it back it is ours");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_line_is_handed_back_by_who_took_it() {
         let mut notes = Notes::default();
         let taken = wish("a", 2, Why::TakenOver);
@@ -271,5 +339,19 @@ mod tests {
         let mut after = Wish { others: wish("a", 1, Why::Own).wanted, ..Wish::default() };
         notes.look_round(&mut after, &[(key("a"), Found::ours(set(1)))].into());
         assert!(after.wanted.is_empty(), "and then it is the other's again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_its_own_node_has_written_again_is_left_to_it() {
+        let mut notes = Notes::default();
+        let taken = wish("a", 2, Why::TakenOver);
+        notes.made(&change("a", Some(1), Some(2)), Some(&Found::ours(set(2))), &taken);
+        let standing: FoundZone = [(key("a"), Found::ours(set(1)))].into();
+        notes.look_round(&mut taken.clone(), &standing);
+        let mut back = Wish { others: wish("a", 1, Why::Own).wanted, ..Wish::default() };
+        back.names.insert(key("a").name, ObjectId { namespace: "default".into(), name: "a".into() });
+        notes.look_round(&mut back, &standing);
+        let plan = crate::domain::dns_plan::plan(&back, &standing);
+        assert!(plan.changes.is_empty() && plan.held.is_empty(), "{plan:?}");
     }
 }

@@ -101,7 +101,8 @@ pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
         held.entry(&change.service).or_default().push(change.to_string());
     }
     let mut refused: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (key, failed) in done.failed.iter().filter(|(_, failed)| failed.class == Class::User) {
+    let tried = done.failed.iter().filter(|(key, _)| !done.untried.contains(*key));
+    for (key, failed) in tried.filter(|(_, failed)| failed.class == Class::User) {
         refused.entry(key.name.as_str()).or_default().push(format!("{key}: {}", failed.what));
     }
     let about = services.iter().filter_map(|managed| {
@@ -348,6 +349,12 @@ fn conditions(service: &Service, wish: &Wish, done: &Done, by_name: &ByName<'_>)
         (None, None) if service.deleting && !held.iter().any(|held| held.mass_change().is_some()) => {
             condition(types::READY, false, reasons::DELETING, "its records are being removed")
         }
+        (None, None) if held.is_empty() && done.left.contains(&service.name) => condition(
+            types::READY,
+            false,
+            reasons::PENDING,
+            "its records wait for their turn at the provider",
+        ),
         (None, None) => ready(held, &released_by(service, done), &as_fitted(service, wish)),
     };
     vec![valid, ready, held_condition(held, &released_by(service, done))]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use crate::api::vocab::Line;
 use crate::controllers::service::memory::Notes;
 use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held, Limits, plan};
 use crate::domain::names::{DnsName, ObjectId};
@@ -37,7 +38,8 @@ impl Failed {
         Self { what: Chain(error).to_string(), class: error.class, kind: error.kind }
     }
 
-    fn later(what: &str) -> Self {
+    /// Of a change that was not tried, and may go well in a moment.
+    pub fn later(what: &str) -> Self {
         Self { what: what.to_owned(), class: Class::Transient, kind: Kind::Other }
     }
 }
@@ -49,14 +51,16 @@ pub struct Done {
     pub changed: Vec<Change>,
     /// What failed, by record.
     pub failed: BTreeMap<RecordKey, Failed>,
+    /// Those of them that were not tried in this turn: they rest, or nothing more could be done on their line.
+    pub untried: BTreeSet<RecordKey>,
     /// What was not done on purpose.
     pub held: Vec<Held>,
     /// Digest of the mass change that is held.
     pub digest: Option<String>,
     /// Why the zone could not be read; then nothing but failovers was planned, from what was seen before.
     pub trouble: Option<ProviderError>,
-    /// Changes that gave way to something more urgent, and are planned again at once.
-    pub left: usize,
+    /// Names with changes that gave way to something more urgent; they are planned again at once.
+    pub left: BTreeSet<DnsName>,
 }
 
 impl Done {
@@ -87,6 +91,8 @@ pub struct Zone {
     standing: Option<FoundZone>,
     limits: Limits,
     looked: Option<Instant>,
+    /// Lines on which nothing more can be done in this turn, and why: every other call would hear the same.
+    ended: BTreeMap<Line, Failed>,
 }
 
 impl Zone {
@@ -100,6 +106,7 @@ impl Zone {
             standing: None,
             limits: Limits::default(),
             looked: None,
+            ended: BTreeMap::new(),
         }
     }
 
@@ -152,6 +159,7 @@ impl Zone {
         raw: impl Fn() -> Wish,
         why: Why,
     ) -> (Wish, DnsPlan, Option<ProviderError>) {
+        self.ended.clear();
         let is_failover = |change: &Change| {
             change.cause.is_never_held() && change.from.as_ref().is_some_and(Found::is_ours)
         };
@@ -199,7 +207,7 @@ impl Zone {
     /// The next changes to make: at most a slice of what `plan` has left. Those of `unmarked` services wait, for their
     /// finalizer is not in place, and so do those that were refused a moment ago.
     pub fn next_slice(
-        &self,
+        &mut self,
         plan: &mut std::vec::IntoIter<Change>,
         unmarked: &BTreeSet<ObjectId>,
         done: &mut Done,
@@ -210,8 +218,13 @@ impl Zone {
             let Some(change) = plan.next() else { break };
             if unmarked.contains(&change.service) {
                 done.failed.insert(change.key, Failed::later("its finalizer could not be set yet"));
-            } else if let Some(failed) = self.notes.rests(&change) {
-                done.failed.insert(change.key, failed.clone());
+            } else if let Some(failed) = self.notes.rests(&change).cloned() {
+                done.untried.insert(change.key.clone());
+                done.failed.insert(change.key, failed);
+            } else if let Some(failed) = self.ended.get(&change.key.line).cloned() {
+                self.notes.refused(&change, failed.clone());
+                done.untried.insert(change.key.clone());
+                done.failed.insert(change.key, failed);
             } else {
                 slice.push(change);
             }
@@ -262,6 +275,9 @@ impl Zone {
                 Some(Err(error)) => {
                     let failed = Failed::of(&error);
                     self.notes.refused(&change, failed.clone());
+                    if failed.kind.ends_the_batch() {
+                        self.ended.insert(change.key.line, failed.clone());
+                    }
                     // What stands there may not be what was seen.
                     self.looked = None;
                     done.failed.insert(change.key, failed);
@@ -275,3 +291,6 @@ impl Zone {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
