@@ -21,9 +21,7 @@ pub async fn every_name_that_dns_allows_can_be_managed(bench: Box<dyn Bench>) {
     };
     story.becomes(&wished("192.0.2.1", "2001:db8::1")).await;
     story.becomes(&wished("192.0.2.2,192.0.2.3", "2001:db8::1")).await;
-    for record in records {
-        story.becomes(&sets([&*format!("{record} 192.0.2.9")])).await;
-    }
+    story.becomes(&sets(["* 192.0.2.9", "测试 192.0.2.9", &*format!("{longest} 192.0.2.9")])).await;
     story.becomes(&sets([])).await;
 }
 

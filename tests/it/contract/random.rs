@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::bench::Bench;
 use super::story::{Sets, Story, key, set};
 
-const SEQUENCES: usize = 3;
+const SEQUENCES: usize = 2;
 
 /// Sets of few names, lines and values, so that each meets what was before.
 fn wishes(lines: Vec<&'static str>) -> impl Strategy<Value = Vec<Sets>> {

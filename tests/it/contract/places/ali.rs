@@ -80,7 +80,7 @@ impl Bench for Ali {
             holds: |_| true,
             by_hand: true,
             marks_each: true,
-            makes: 1_200,
+            makes: 600,
             hosted: true,
         }
     }

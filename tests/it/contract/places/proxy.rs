@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -18,9 +18,16 @@ pub struct Proxy {
     /// The message at which it falls silent.
     last: usize,
     moment: Moment,
-    asked: AtomicUsize,
-    is_silent: AtomicBool,
+    state: Mutex<State>,
     dead: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    asked: usize,
+    /// Messages that went through and have no answer yet.
+    under_way: usize,
+    is_silent: bool,
 }
 
 impl Proxy {
@@ -28,8 +35,8 @@ impl Proxy {
     pub async fn start(server: SocketAddr, last: usize, moment: Moment) -> (SocketAddr, Arc<Self>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let (asked, is_silent, dead) = Default::default();
-        let proxy = Arc::new(Self { server, last, moment, asked, is_silent, dead });
+        let (state, dead) = Default::default();
+        let proxy = Arc::new(Self { server, last, moment, state, dead });
         let all = proxy.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -39,7 +46,7 @@ impl Proxy {
         (at, proxy)
     }
 
-    /// Waits until it has fallen silent, and the last message was worked on if it was to be.
+    /// Waits until it has fallen silent, and all that went through was worked on.
     pub async fn dies(&self) {
         self.dead.notified().await;
     }
@@ -49,34 +56,60 @@ impl Proxy {
         behind.set_nodelay(true)?;
         stream.set_nodelay(true)?;
         let ((asks, answers), (answered, asked)) = (stream.into_split(), behind.into_split());
-        let (ask, answer) = (self.clone().ask(asks, asked), self.answer(answered, answers));
+        let awaited = AtomicBool::new(false);
+        let (ask, answer) = (self.ask(&awaited, asks, asked), self.answer(&awaited, answered, answers));
         tokio::try_join!(ask, answer).map(drop)
     }
 
-    async fn ask(self: Arc<Self>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
+    async fn ask(
+        &self,
+        awaited: &AtomicBool,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+    ) -> io::Result<()> {
         loop {
             let message = frame(&mut from).await?;
-            let number = self.asked.fetch_add(1, Ordering::SeqCst);
-            if self.last <= number {
-                self.is_silent.store(true, Ordering::SeqCst);
-            }
-            match (number == self.last, self.moment) {
-                (true, Moment::Before) => self.dead.notify_one(),
-                (true, Moment::After) => to.write_all(&message).await?,
-                (false, _) if number < self.last => to.write_all(&message).await?,
-                (false, _) => {}
+            let goes = {
+                let mut state = self.state.lock().unwrap();
+                let number = state.asked;
+                state.asked += 1;
+                let goes = number < self.last || number == self.last && self.moment == Moment::After;
+                state.under_way += usize::from(goes);
+                state.is_silent |= self.last <= number;
+                self.tell(&state);
+                goes
+            };
+            if goes {
+                awaited.store(true, Ordering::SeqCst);
+                to.write_all(&message).await?;
             }
         }
     }
 
-    async fn answer(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
+    async fn answer(
+        &self,
+        awaited: &AtomicBool,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+    ) -> io::Result<()> {
         loop {
             let message = frame(&mut from).await?;
-            match self.is_silent.load(Ordering::SeqCst) {
-                // Some answer came after it fell silent: so did the last one's, or it is about to.
-                true => self.dead.notify_one(),
-                false => to.write_all(&message).await?,
+            let is_silent = {
+                let mut state = self.state.lock().unwrap();
+                // A transfer has several messages for an answer.
+                state.under_way -= usize::from(awaited.swap(false, Ordering::SeqCst));
+                self.tell(&state);
+                state.is_silent
+            };
+            if !is_silent {
+                to.write_all(&message).await?;
             }
+        }
+    }
+
+    fn tell(&self, state: &State) {
+        if state.is_silent && state.under_way == 0 {
+            self.dead.notify_one();
         }
     }
 }
