@@ -30,6 +30,8 @@ pub mod reasons {
     pub const PROVIDER_UNKNOWN: &str = "ProviderUnknown";
     /// No Secret holds an account of the platform.
     pub const ACCOUNT_UNKNOWN: &str = "AccountUnknown";
+    /// It is not known in whose name records are marked.
+    pub const OWNER_UNKNOWN: &str = "OwnerUnknown";
     /// The account's Secret lacks something, or says something that can't be.
     pub const ACCOUNT_INVALID: &str = "AccountInvalid";
     /// The account has no zone that holds the name.
@@ -54,6 +56,8 @@ pub mod reasons {
     pub const THROTTLED: &str = "Throttled";
     /// The provider can't be reached, or doesn't answer in time.
     pub const PROVIDER_UNREACHABLE: &str = "ProviderUnreachable";
+    /// Some of its records have not had their turn at the provider yet.
+    pub const PENDING: &str = "Pending";
     /// Another node has yet to write its records.
     pub const AWAITING_NODE: &str = "AwaitingNode";
     /// A node that is lost as seen from here goes on writing its records.
@@ -62,8 +66,6 @@ pub mod reasons {
     pub const MASS_CHANGE: &str = "MassChange";
     /// Records under the name belong to somebody else.
     pub const FOREIGN_RECORDS: &str = "ForeignRecords";
-    /// The records are being written.
-    pub const APPLYING: &str = "Applying";
     /// Nothing is held.
     pub const NOTHING_HELD: &str = "NothingHeld";
     /// The records are being removed.

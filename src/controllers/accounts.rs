@@ -2,6 +2,7 @@
 //! changes. And which of their zones holds which name. What follows from that for a service is [`Directory::place`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::domain::names::{DnsName, FieldError, ObjectId};
 use crate::domain::records::{Service, ZoneId};
 use crate::domain::secret::Secret;
 use crate::providers::{DnsProvider, Kind, ProviderError};
+use crate::telemetry::chain::Chain;
 
 /// Opens an account: makes a provider of what its Secret holds. The refusal names the Secret's key.
 pub type Open = Arc<
@@ -40,8 +42,10 @@ const FOUND: Duration = Duration::from_secs(600);
 const NOT_FOUND: Duration = Duration::from_secs(60);
 /// Longest that an account may take to tell whether it has a zone.
 const ASK_DEADLINE: Duration = Duration::from_secs(30);
-/// Questions asked at once.
-const AT_ONCE: usize = 8;
+/// Accounts asked at once.
+const AT_ONCE: usize = 16;
+/// What wakes us comes in crowds, and every time the Secrets that services name are read.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// What a service needs to know: which zone holds the name, in which of the accounts that it may use.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +93,12 @@ struct Account {
 enum Answer {
     Held(DnsName),
     Nowhere,
-    Failed { what: String, kind: Kind },
+    Failed {
+        what: String,
+        kind: Kind,
+        /// Whether it had no such zone when it last answered.
+        had_none: bool,
+    },
 }
 
 /// All accounts, and what they were asked.
@@ -101,6 +110,8 @@ pub struct Directory {
     missing: BTreeSet<ObjectId>,
     /// Whether the accounts have been read, and it is known in whose name records are marked.
     ready: bool,
+    /// Whether it was found that nobody has told yet in whose name records are marked.
+    nameless: bool,
 }
 
 /// Where a service's records go.
@@ -129,6 +140,10 @@ impl Directory {
         let Some(ask) = Ask::of(service) else {
             return Place::At(service.zone.clone());
         };
+        if self.nameless && !self.ready {
+            let message = "it is not known in whose name this node marks records: its leader tells it with a push; where the leader is an older program, set --owner-id";
+            return Place::Nowhere(Unplaced { reason: reasons::OWNER_UNKNOWN, message: message.to_owned() });
+        }
         if !self.ready {
             return Place::NotYet;
         }
@@ -136,33 +151,39 @@ impl Directory {
         if candidates.is_empty() {
             return Place::Nowhere(self.no_account(&ask));
         }
-        let mut best: Option<ZoneId> = None;
-        let mut failed = None;
+        let mut best: Option<(usize, Result<ZoneId, Unplaced>)> = None;
         for id in &candidates {
-            if let Some(Account { provider: Err(error), .. }) = self.accounts.get(id) {
-                let message = format!("Secret {}: {error}", id.1);
-                failed = Some(Unplaced { reason: reasons::ACCOUNT_INVALID, message });
-                continue;
-            }
-            match self.answers.get(&(id.clone(), ask.name.clone())).map(|(answer, _)| answer) {
-                None => return Place::NotYet,
-                Some(Answer::Nowhere) => {}
-                Some(Answer::Failed { what, kind }) => {
-                    failed = Some(Unplaced { reason: reason(*kind), message: what.clone() });
+            let answer = self.answers.get(&(id.clone(), ask.name.clone())).map(|(answer, _)| answer);
+            let of = |reason, what: &dyn fmt::Display| {
+                Err(Unplaced { reason, message: format!("Secret {}: {what}", id.1) })
+            };
+            // An account that can't tell now may hold the name better than all others: whoever put the records
+            // elsewhere meanwhile would leave them there.
+            let (length, place) = match (&self.accounts.get(id).map(|account| &account.provider), answer) {
+                (_, Some(Answer::Nowhere)) => continue,
+                (Some(Err(error)), Some(Answer::Held(zone))) => {
+                    (zone.as_str().len(), of(reasons::ACCOUNT_INVALID, error))
                 }
-                Some(Answer::Held(zone)) => {
-                    let longer = |best: &ZoneId| best.zone.as_str().len() < zone.as_str().len();
-                    if best.as_ref().is_none_or(longer) {
-                        let account = Some(id.1.clone());
-                        best = Some(ZoneId { provider: id.0, account, zone: zone.clone() });
-                    }
+                (Some(Err(error)), _) => (ask.name.as_str().len(), of(reasons::ACCOUNT_INVALID, error)),
+                (_, None) => return Place::NotYet,
+                (_, Some(Answer::Failed { what, kind, had_none })) => {
+                    let length = if *had_none { 0 } else { ask.name.as_str().len() };
+                    (length, of(reason(*kind), what))
                 }
+                (_, Some(Answer::Held(zone))) => {
+                    let account = Some(id.1.clone());
+                    let at = ZoneId { provider: id.0, account, zone: zone.clone() };
+                    (zone.as_str().len(), Ok(at))
+                }
+            };
+            if best.as_ref().is_none_or(|(longest, _)| *longest < length) {
+                best = Some((length, place));
             }
         }
-        match (best, failed) {
-            (Some(zone), _) => Place::At(zone),
-            (None, Some(unplaced)) => Place::Nowhere(unplaced),
-            (None, None) => Place::Nowhere(no_zone(service, &candidates)),
+        match best {
+            Some((_, Ok(zone))) => Place::At(zone),
+            Some((_, Err(unplaced))) => Place::Nowhere(unplaced),
+            None => Place::Nowhere(no_zone(service, &candidates)),
         }
     }
 
@@ -246,23 +267,27 @@ pub async fn run(
         let me = owner.borrow_and_update().clone();
         let asks = snapshot.map(|snapshot| snapshot.asks.clone()).unwrap_or_default();
         let mut changed = false;
+        changed |= me.is_none() != std::mem::replace(&mut directory.nameless, me.is_none());
         if let Some(me) = &me {
             if opened_for.as_ref() != Some(me) {
                 directory = Directory { ready: directory.ready, ..Directory::default() };
                 opened_for = Some(me.clone());
             }
             changed |= directory.read(&ctx, &asks, &open, me).await;
-            changed |= directory.ask(&asks).await;
             changed |= !std::mem::replace(&mut directory.ready, true);
         }
         if changed {
             out.send_replace(Arc::new(directory.clone()));
         }
+        directory.ask(&asks, &out).await;
         let wait = directory.next_question(&asks).min(REFRESH);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
-            changed = snapshots.changed() => if changed.is_err() { return },
+            changed = snapshots.changed() => match changed {
+                Ok(()) => tokio::time::sleep(GATHER).await,
+                Err(_) => return,
+            },
             changed = owner.changed() => if changed.is_err() { return },
         }
     }
@@ -315,18 +340,16 @@ impl Directory {
             let provider = open(id.0, &data(&secret), me);
             info!(secret = %id.1, platform = %id.0, good = provider.is_ok(), "account read");
             // With other keys other zones may be seen; what was seen holds until then.
-            self.answers.iter_mut().filter(|((of, _), _)| *of == id).for_each(|(_, (answer, until))| {
-                if !matches!(answer, Answer::Held(_)) {
-                    *until = Instant::now();
-                }
-            });
+            let known = self.answers.iter_mut().filter(|((of, _), _)| *of == id);
+            known.for_each(|(_, (_, until))| *until = Instant::now());
             self.accounts.insert(id, Account { version, provider, labelled });
         }
         changed
     }
 
-    /// Asks the accounts for what is not known, or no longer; tells whether anything changed.
-    async fn ask(&mut self, asks: &BTreeSet<Ask>) -> bool {
+    /// Asks the accounts for what is not known, or no longer. What one answers is published at once: an account that
+    /// doesn't answer holds up no other.
+    async fn ask(&mut self, asks: &BTreeSet<Ask>, out: &watch::Sender<Arc<Directory>>) {
         let now = Instant::now();
         let wanted: BTreeSet<(AccountId, DnsName)> = self.questions(asks).collect();
         let mut changed = false;
@@ -335,23 +358,30 @@ impl Directory {
             changed |= !stays;
             stays
         });
-        let due =
-            wanted.into_iter().filter(|key| self.answers.get(key).is_none_or(|(_, until)| *until <= now));
+        let mut due: BTreeMap<AccountId, Vec<DnsName>> = BTreeMap::new();
+        for (id, name) in wanted {
+            let key = (id, name);
+            if self.answers.get(&key).is_none_or(|(_, until)| *until <= now) {
+                due.entry(key.0).or_default().push(key.1);
+            }
+        }
         let due: Vec<_> = due
-            .filter_map(|(id, name)| {
+            .into_iter()
+            .filter_map(|(id, names)| {
                 let provider = self.accounts.get(&id)?.provider.as_ref().ok()?.clone();
-                Some(async move {
-                    let answer = timeout(ASK_DEADLINE, provider.zone_of(&name)).await;
-                    let answer = answer.unwrap_or_else(|_| Err(slow(&name)));
-                    ((id, name), answer)
-                })
+                Some(async move { (id, ask_all(provider.as_ref(), names).await) })
             })
             .collect();
-        let answers: Vec<_> = futures::stream::iter(due).buffer_unordered(AT_ONCE).collect().await;
-        for (key, answer) in answers {
-            changed |= self.learn(key, answer);
+        let mut answers = futures::stream::iter(due).buffer_unordered(AT_ONCE);
+        loop {
+            if std::mem::take(&mut changed) {
+                out.send_replace(Arc::new(self.clone()));
+            }
+            let Some((id, answers)) = answers.next().await else { return };
+            for (name, answer) in answers {
+                changed |= self.learn((id.clone(), name), answer);
+            }
         }
-        changed
     }
 
     fn learn(&mut self, key: (AccountId, DnsName), answer: Result<Option<DnsName>, ProviderError>) -> bool {
@@ -361,7 +391,11 @@ impl Directory {
             (Ok(None), _) => Answer::Nowhere,
             // A zone that was there is there until somebody says otherwise.
             (Err(_), Some(Answer::Held(zone))) => Answer::Held(zone.clone()),
-            (Err(error), _) => Answer::Failed { what: error.to_string(), kind: error.kind },
+            (Err(error), before) => Answer::Failed {
+                what: Chain(&error).to_string(),
+                kind: error.kind,
+                had_none: matches!(before, Some(Answer::Nowhere | Answer::Failed { had_none: true, .. })),
+            },
         };
         let changed = match (&before, &answer) {
             (Some(Answer::Held(before)), Answer::Held(now)) => before != now,
@@ -379,11 +413,35 @@ impl Directory {
     }
 
     fn next_question(&self, asks: &BTreeSet<Ask>) -> Duration {
-        let due =
-            self.questions(asks).filter_map(|key| self.answers.get(&key)).map(|(_, until)| *until).min();
+        // An account that can't be opened is not asked.
+        let open = |id: &AccountId| self.accounts.get(id).is_some_and(|account| account.provider.is_ok());
+        let asked = self.questions(asks).filter(|(id, _)| open(id));
+        let due = asked.filter_map(|key| self.answers.get(&key)).map(|(_, until)| *until).min();
         due.map_or(REFRESH, |due| due.saturating_duration_since(Instant::now()))
             .max(Duration::from_millis(100))
     }
+}
+
+/// Asks one account for all these names; what concerns the whole account is not asked again.
+async fn ask_all(
+    provider: &dyn DnsProvider,
+    names: Vec<DnsName>,
+) -> Vec<(DnsName, Result<Option<DnsName>, ProviderError>)> {
+    let mut answers = Vec::with_capacity(names.len());
+    let mut ended: Option<ProviderError> = None;
+    for name in names {
+        let answer = match &ended {
+            Some(error) => Err(error.again()),
+            None => {
+                let answer = timeout(ASK_DEADLINE, provider.zone_of(&name)).await;
+                answer.unwrap_or_else(|_| Err(slow(&name)))
+            }
+        };
+        let ends = answer.as_ref().err().filter(|error| error.kind.ends_the_batch());
+        ended = ended.or_else(|| ends.map(ProviderError::again));
+        answers.push((name, answer));
+    }
+    answers
 }
 
 fn slow(name: &DnsName) -> ProviderError {
@@ -514,5 +572,102 @@ mod tests {
         assert!(directory.learn(key, Err(fault())));
         let Place::Nowhere(why) = directory.place(&www) else { panic!("it has no zone") };
         assert_eq!(why.reason, reasons::PROVIDER_UNREACHABLE);
+    }
+
+    fn fault(kind: Kind) -> ProviderError {
+        ProviderError::new(kind, crate::domain::retry::Class::Transient, "no")
+    }
+
+    #[test]
+    fn an_account_that_cant_tell_may_hold_the_name_and_hands_it_to_no_other() {
+        let www = service("example.com", "www", None);
+        let both: &[(&str, &str, bool, &[&str])] =
+            &[("blog", "own", true, &[]), (SYSTEM_NAMESPACE, "two", true, &["example.com"])];
+        let key = |namespace: &str, account: &str| ((ALI, secret(namespace, account)), name("example.com"));
+        let own = key("blog", "own");
+        let mut directory = directory(both, &www);
+        directory.learn(own.clone(), Err(fault(Kind::Unreachable)));
+        assert!(matches!(directory.place(&www), Place::At(_)), "it had no such zone when it answered last");
+        directory.answers.remove(&own);
+        directory.learn(own.clone(), Err(fault(Kind::Unreachable)));
+        let Place::Nowhere(why) = directory.place(&www) else { panic!("its zone may be in either") };
+        assert_eq!((why.reason, &*why.message), (reasons::PROVIDER_UNREACHABLE, "Secret blog/own: no"));
+        directory.learn(own.clone(), Ok(None));
+        assert!(matches!(directory.place(&www), Place::At(_)));
+        directory.learn(own.clone(), Ok(Some(name("example.com"))));
+        let broken = Err(FieldError::new("data.accessKey", "is missing"));
+        directory.accounts.get_mut(&own.0).unwrap().provider = broken;
+        let Place::Nowhere(why) = directory.place(&www) else { panic!("a slip of the pen moves no zone") };
+        assert_eq!(why.reason, reasons::ACCOUNT_INVALID);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_cant_be_opened_is_not_asked_and_wakes_nobody() {
+        let www = service("example.com", "www", None);
+        let mut directory = directory(&[("blog", "one", true, &["example.com"])], &www);
+        let asks: BTreeSet<Ask> = Ask::of(&www).into_iter().collect();
+        tokio::time::advance(FOUND).await;
+        assert!(directory.next_question(&asks) <= Duration::from_millis(100), "it is due");
+        let account = directory.accounts.values_mut().next().unwrap();
+        account.provider = Err(FieldError::new("data.accessKey", "is missing"));
+        assert_eq!(directory.next_question(&asks), REFRESH);
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_cause() {
+        let www = service("example.com", "www", None);
+        let mut directory = directory(&[("blog", "one", true, &["example.net"])], &www);
+        let error = ProviderError { source: Some("connection refused".into()), ..fault(Kind::Unreachable) };
+        directory.learn(((ALI, secret("blog", "one")), name("example.com")), Err(error));
+        let Place::Nowhere(why) = directory.place(&www) else { panic!("it failed") };
+        assert!(why.message.contains("connection refused"), "{}", why.message);
+    }
+
+    /// Never answers.
+    struct Silent;
+
+    #[async_trait::async_trait]
+    impl DnsProvider for Silent {
+        fn ways(&self) -> crate::providers::Ways {
+            crate::providers::Ways { shared: true, marks_after: false, batch: 1 }
+        }
+
+        async fn zone_of(&self, _name: &DnsName) -> Result<Option<DnsName>, ProviderError> {
+            std::future::pending().await
+        }
+
+        async fn list(&self, _zone: &DnsName) -> Result<crate::domain::dns_plan::Listing, ProviderError> {
+            std::future::pending().await
+        }
+
+        async fn apply(
+            &self,
+            _zone: &DnsName,
+            _changes: &[crate::domain::dns_plan::Change],
+        ) -> Vec<Result<Option<crate::domain::dns_plan::Found>, ProviderError>> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_never_answers_holds_up_no_other_and_is_asked_once() {
+        let (dead, good) = (service("example.com", "www", Some("dead")), service("example.net", "www", None));
+        let mut directory =
+            directory(&[("blog", "dead", false, &[]), ("blog", "good", true, &["example.net"])], &good);
+        directory.answers.clear();
+        let silent: Arc<dyn DnsProvider> = Arc::new(Silent);
+        directory.accounts.get_mut(&(ALI, secret("blog", "dead"))).unwrap().provider = Ok(silent);
+        let more = service("example.org", "www", Some("dead"));
+        let asks: BTreeSet<Ask> = [&dead, &good, &more].into_iter().filter_map(Ask::of).collect();
+        let out = watch::Sender::<Arc<Directory>>::default();
+        let (mut seen, began) = (out.subscribe(), Instant::now());
+        let watching = async {
+            seen.changed().await.unwrap();
+            assert!(!matches!(seen.borrow().place(&good), Place::NotYet));
+            assert_eq!(began.elapsed(), Duration::ZERO);
+        };
+        tokio::join!(directory.ask(&asks, &out), watching);
+        assert_eq!(began.elapsed(), ASK_DEADLINE, "once, not once a name");
+        assert!(matches!(directory.place(&dead), Place::Nowhere(_)));
     }
 }

@@ -117,6 +117,10 @@ impl AliProvider {
     }
 
     async fn records(&self, zone: &DnsName) -> Result<Vec<Record>, ProviderError> {
+        // The vendor knows it by its spelling, which a provider that was just opened has not read.
+        if self.zones.load().read.is_none() && zone.as_str().contains("xn--") {
+            self.zone_of(zone).await?;
+        }
         let domain = self.spelling(zone);
         let paged = Paged {
             call: "DescribeDomainRecords",

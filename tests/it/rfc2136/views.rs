@@ -1,14 +1,10 @@
 //! BIND with six views: a line is a view, and nothing leaks from one into another.
 
-use std::process::Stdio;
-
 use cocoasyncer::dns::ask::ask;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 use super::*;
 use crate::support::process::LONG;
-use crate::support::servers::secret;
+use crate::support::servers::{nsupdate, secret};
 
 /// The texts at a name as everyone sees them, with their TTLs.
 pub async fn texts(server: &NameServer, name: &str) -> Vec<String> {
@@ -23,17 +19,6 @@ pub async fn texts(server: &NameServer, name: &str) -> Vec<String> {
 pub async fn delete(server: &NameServer, name: &str, kind: &str) {
     let script = format!("update delete {name} {kind}\nsend\n");
     nsupdate(server, &script).await;
-}
-
-/// Runs `nsupdate` with the default line's key.
-pub async fn nsupdate(server: &NameServer, script: &str) {
-    let mut command = Command::new("nsupdate");
-    command.arg("-v").args(["-y", &format!("hmac-sha256:k-default:{}", secret("k-default"))]);
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let script = format!("server {} {}\nzone {ZONE}\n{script}", server.at.ip(), server.at.port());
-    child.stdin.take().unwrap().write_all(script.as_bytes()).await.unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
