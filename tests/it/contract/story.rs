@@ -92,11 +92,11 @@ impl Story {
                     set,
                     node: "n1".into(),
                     why: Why::Own,
+                    sharers: Default::default(),
                     service,
+                    succeeds: false,
                     cause: Cause::Edit,
                     put,
-                    sharers: Default::default(),
-                    succeeds: false,
                 },
             )
         };

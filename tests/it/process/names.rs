@@ -151,3 +151,30 @@ async fn the_zone_behaves_as_an_authority_must() {
     let outside = dig(&["example.org"]).await.done();
     assert!(outside.contains("status: REFUSED"), "{outside}");
 }
+
+#[tokio::test]
+async fn owners_that_share_a_line_are_all_in_the_answer() {
+    let (a, _b) = two_sites().await;
+    let mut both = node("b", &["default", "CU"], "http://192.0.2.1", Some("203.0.113.2"));
+    let peer = a.nodes().await.get("b").await.unwrap();
+    both["spec"]["nodeAddress"] = json!(peer.spec.node_address);
+    both["spec"]["liveness"]["lostAfterMisses"] = json!(100);
+    a.apply(both).await.unwrap();
+    a.answers("www.example.com", LINES[0].0, LINES[0].1).await;
+    let mut shared = service("www");
+    shared["spec"]["weights"] = json!({ "a": 3, "b": 1 });
+    a.apply(shared).await.unwrap();
+    wait("both are in the answer", || async {
+        let reply = a.ask("www.example.com", "A", None).await?;
+        let mut values = reply.values("A");
+        values.sort();
+        (values == ["203.0.113.1", "203.0.113.2"]).then_some(())
+    })
+    .await;
+    let told = wait("it is said that all get equal shares", || async {
+        let (reason, message) = a.reason("www", "Ready").await?;
+        (reason == "AsWished" && !message.is_empty()).then_some(message)
+    })
+    .await;
+    assert!(told.contains("equal shares"), "{told}");
+}
