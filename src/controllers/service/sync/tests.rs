@@ -1,3 +1,5 @@
+//! Turns of a zone against a provider that does as it is told.
+
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
