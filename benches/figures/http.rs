@@ -46,6 +46,7 @@ fn view() -> anyhow::Result<ClusterView> {
     let service = |index: usize| -> anyhow::Result<ServiceView> {
         Ok(ServiceView {
             release: None,
+            adopt: false,
             id: ObjectId { namespace: "default".into(), name: format!("service-{index}") },
             spec: objects::service(index)?.spec,
             lines: "default=n01".into(),

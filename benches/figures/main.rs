@@ -12,11 +12,20 @@ mod measure;
 mod objects;
 mod planning;
 mod plane;
+mod providers;
 mod report;
 mod rest;
 mod restart;
 mod resync;
 mod sites;
+#[allow(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    reason = "the tests' worlds, of which a part is used here"
+)]
+#[path = "../../tests/it/support/mod.rs"]
+mod support;
 
 use std::process::ExitCode;
 
@@ -25,7 +34,7 @@ use crate::report::{Figure, Report};
 type Area = fn() -> anyhow::Result<Vec<Figure>>;
 
 /// In the order of the table; quick ones first, so that a mistake shows early.
-const AREAS: [(&str, Area); 7] = [
+const AREAS: [(&str, Area); 8] = [
     ("planning", planning::run),
     ("resync", resync::run),
     ("plane", plane::run),
@@ -33,11 +42,17 @@ const AREAS: [(&str, Area); 7] = [
     ("dns", dns::run),
     ("death", death::run),
     ("restart", restart::run),
+    ("providers", providers::run),
 ];
 
 fn main() -> ExitCode {
     // The HTTP clients panic without a provider; there is no other to be in the way.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if std::env::args().any(|word| word == providers::fake::FLAG) {
+        // Whoever gave orders has gone.
+        let _ = providers::fake::serve();
+        return ExitCode::SUCCESS;
+    }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let mut report = Report::default();
     for (name, area) in AREAS {

@@ -56,6 +56,8 @@ pub mod reasons {
     pub const THROTTLED: &str = "Throttled";
     /// The provider can't be reached, or doesn't answer in time.
     pub const PROVIDER_UNREACHABLE: &str = "ProviderUnreachable";
+    /// Some of its records have not had their turn at the provider yet.
+    pub const PENDING: &str = "Pending";
     /// Another node has yet to write its records.
     pub const AWAITING_NODE: &str = "AwaitingNode";
     /// A node that is lost as seen from here goes on writing its records.
@@ -64,8 +66,6 @@ pub mod reasons {
     pub const MASS_CHANGE: &str = "MassChange";
     /// Records under the name belong to somebody else.
     pub const FOREIGN_RECORDS: &str = "ForeignRecords";
-    /// The records are being written.
-    pub const APPLYING: &str = "Applying";
     /// Nothing is held.
     pub const NOTHING_HELD: &str = "NothingHeld";
     /// The records are being removed.

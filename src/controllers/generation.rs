@@ -75,6 +75,7 @@ pub fn digest(view: &ClusterView) -> String {
         part(&service.id.to_string());
         part(&serde_json::to_string(&service.spec).unwrap_or_default());
         part(service.release.as_deref().unwrap_or_default());
+        part(if service.adopt { "adopt" } else { "" });
     }
     part(view.owner.as_ref().map(OwnerId::as_str).unwrap_or_default());
     for account in &view.accounts {

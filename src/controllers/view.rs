@@ -180,6 +180,7 @@ fn services(snapshot: &Snapshot) -> Arc<Vec<ServiceView>> {
             id: managed.service.id.clone(),
             spec: object.spec.clone(),
             release: managed.service.release.clone(),
+            adopt: managed.service.adopt,
             lines: status.map(|status| status.lines.clone()).unwrap_or_default(),
             ready: ready.map(|condition| (condition.status == "True", condition.reason.clone())),
         })

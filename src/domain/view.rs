@@ -70,6 +70,8 @@ pub struct ServiceView {
     pub lines: String,
     /// The digest of the held plan that its owner released.
     pub release: Option<String>,
+    /// Whether records of somebody else under its name may be taken over.
+    pub adopt: bool,
     /// Whether it is as wished, and the reason's word.
     pub ready: Option<(bool, String)>,
 }

@@ -17,8 +17,8 @@ use tracing::warn;
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
 use crate::api::{
-    ORIGIN_LABEL, ORIGIN_LEADER, OWNER_CONFIG_MAP, OWNER_KEY, PROVIDER_LABEL, RELEASE_ANNOTATION,
-    RELEASED_BY_LEADER, SYSTEM_NAMESPACE,
+    ADOPT_ANNOTATION, ORIGIN_LABEL, ORIGIN_LEADER, OWNER_CONFIG_MAP, OWNER_KEY, PROVIDER_LABEL,
+    RELEASE_ANNOTATION, RELEASED_BY_LEADER, SYSTEM_NAMESPACE,
 };
 use crate::domain::marks::OwnerId;
 use crate::domain::names::FieldError;
@@ -340,7 +340,10 @@ fn service(write: &crate::wire::import::ServiceWrite) -> Write {
         },
     });
     if !write.release.is_empty() {
-        object["metadata"]["annotations"] = json!({RELEASE_ANNOTATION: write.release});
+        object["metadata"]["annotations"][RELEASE_ANNOTATION] = json!(write.release);
+    }
+    if let Some(adopt) = write.adopt {
+        object["metadata"]["annotations"][ADOPT_ANNOTATION] = json!(adopt.to_string());
     }
     let namespace = Some(write.id.namespace.clone());
     Write { resource, namespace, name: write.id.name.clone(), object, quotable: true }

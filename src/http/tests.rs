@@ -67,6 +67,7 @@ fn view(mode: &str) -> ClusterView {
             id: ObjectId { namespace: "default".into(), name: "test".into() },
             spec,
             release: None,
+            adopt: false,
             lines: "default,CT=sh CU=tk+".into(),
             ready: Some((true, "AsWished".into())),
         }]),

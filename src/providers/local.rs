@@ -13,7 +13,7 @@ use crate::domain::records::{RecordKey, RecordSet};
 use crate::domain::retry::Class;
 use crate::domain::zone::Zones;
 use crate::domain::zone::content::{NameServer, Timers, Zone, next_serial};
-use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest};
+use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest, outside};
 
 /// Seconds since 1970, for serials.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -183,10 +183,9 @@ impl DnsProvider for LocalProvider {
         let fits = |change: &&Change| change.key.name.is_within(zone);
         let wanted = changes.iter().filter(fits).map(|change| (&change.key, change.to.as_ref()));
         let done = self.edit(zone, |_| wanted.collect());
-        let refused = |what: String| Err(ProviderError::new(Kind::Other, Class::User, what));
         let outcome = |change: &Change| match &done {
-            _ if !fits(&change) => refused(format!("{} lies outside {zone}", change.key.name)),
-            Err(err) => refused(err.to_string()),
+            _ if !fits(&change) => Err(outside(zone, &change.key.name)),
+            Err(err) => Err(ProviderError::new(Kind::Other, Class::User, err.to_string())),
             Ok(()) => Ok(change.to.clone().map(Found::ours)),
         };
         changes.iter().map(outcome).collect()

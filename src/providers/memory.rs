@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::domain::dns_plan::{Change, Found, FoundZone, Limits, Listing};
 use crate::domain::names::DnsName;
 use crate::domain::retry::Class;
-use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest};
+use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest, outside};
 
 /// Zones in memory.
 #[derive(Default)]
@@ -84,8 +84,16 @@ impl State {
             let what = format!("told to fail for {}", change.key.name);
             return Err(ProviderError::new(Kind::Other, Class::Transient, what));
         }
+        if !change.key.name.is_within(zone) {
+            return Err(outside(zone, &change.key.name));
+        }
         self.writes += 1;
         let records = self.zones.entry(zone.clone()).or_default();
+        let there = records.get(&change.key);
+        if there.is_some_and(|there| !there.is_ours()) && there != change.from.as_ref() {
+            let what = format!("somebody changed {} since it was read", change.key.name);
+            return Err(ProviderError::new(Kind::Conflict, Class::Transient, what));
+        }
         let found = change.to.clone().map(Found::ours);
         match &found {
             Some(found) => drop(records.insert(change.key.clone(), found.clone())),

@@ -145,6 +145,11 @@ pub trait DnsProvider: Send + Sync {
     async fn apply(&self, zone: &DnsName, changes: &[Change]) -> Vec<Result<Option<Found>, ProviderError>>;
 }
 
+/// The refusal of a change that doesn't belong into `zone`: it must not become the whole batch's.
+pub fn outside(zone: &DnsName, name: &DnsName) -> ProviderError {
+    ProviderError::new(Kind::Other, Class::User, format!("{name} lies outside {zone}"))
+}
+
 /// The longest of `zones` that holds `name`.
 pub fn longest<'a>(zones: impl IntoIterator<Item = &'a DnsName>, name: &DnsName) -> Option<DnsName> {
     let holding = zones.into_iter().filter(|zone| name.is_within(zone));

@@ -273,6 +273,9 @@ pub struct ServiceExtension {
     /// The digest of the held plan that its owner released; empty where none was.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub release: String,
+    /// Whether records of somebody else under its name may be taken over; left out where not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub adopt: bool,
 }
 
 /// One platform account.

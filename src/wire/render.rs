@@ -203,7 +203,7 @@ fn without_own_affairs(spec: &CocoaNodeSpec, reveal: Reveal) -> CocoaNodeSpec {
 }
 
 fn plain(view: &ServiceView, operator: Option<ServiceExtension>) -> Service {
-    let ServiceView { id: _, spec, release: _, lines: _, ready: _ } = view;
+    let ServiceView { id: _, spec, release: _, adopt: _, lines: _, ready: _ } = view;
     Service {
         service_name: spec.service_name.clone(),
         domain: spec.domain.clone(),
@@ -220,6 +220,7 @@ fn extension(view: &ServiceView) -> ServiceExtension {
         name: view.id.name.clone(),
         spec: to_value(spec),
         release: view.release.clone().unwrap_or_default(),
+        adopt: view.adopt,
     }
 }
 

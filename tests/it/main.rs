@@ -11,6 +11,7 @@ mod fresh;
 mod scenarios;
 mod shared_zone;
 mod manifests;
+mod contract;
 mod conformance;
 mod process;
 mod rfc2136;

@@ -3,14 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cocoasyncer::api::{ORIGIN_LABEL, ORIGIN_MANIFESTS};
+use cocoasyncer::api::service::ManagedService;
+use cocoasyncer::api::{ORIGIN_LABEL, ORIGIN_MANIFESTS, PROVIDER_LABEL};
+use cocoasyncer::assembly::accounts::opener;
 use cocoasyncer::controllers::manifests::{Manifests, Pass};
 use cocoasyncer::controlplane::ControlPlane;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use cocoasyncer::domain::marks::OwnerId;
+use cocoasyncer::domain::records::Service;
+use cocoasyncer::domain::secret::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret as SecretObject};
 use kube::Client;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
+
+use crate::support::install_crds;
 
 fn map(name: &str, value: &str) -> String {
     format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{k: {value}}}\n")
@@ -135,4 +142,28 @@ async fn one_bad_object_holds_up_no_other_and_waits_for_an_edit() {
     assert_eq!(manifests.pass().await.refused, 0, "it is not sent again until it is edited");
     stage.write("a.yaml", &format!("{}{}", map("mended", "x"), map("good", "x")));
     assert_eq!(settle(&mut manifests).await.applied, 1);
+}
+
+#[tokio::test]
+async fn the_examples_are_taken_as_they_stand() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/examples");
+    for (folder, objects) in [(examples.clone(), 6), (examples.join("providers"), 4)] {
+        let stage = Stage::new().await;
+        install_crds(&stage.client).await;
+        let mut manifests = Manifests::new(stage.client.clone(), vec![folder]);
+        assert_eq!(settle(&mut manifests).await, Pass { applied: objects, ..Pass::default() });
+        let services = Api::<ManagedService>::all(stage.client.clone());
+        for service in services.list(&ListParams::default()).await.unwrap() {
+            Service::parse(&service).unwrap();
+        }
+        let accounts = ListParams::default().labels(PROVIDER_LABEL);
+        let open = opener(Default::default(), std::sync::Arc::new(|| 0));
+        for secret in Api::<SecretObject>::all(stage.client.clone()).list(&accounts).await.unwrap() {
+            let platform = secret.labels()[PROVIDER_LABEL].parse().unwrap();
+            let text = |bytes: &[u8]| Secret::new(String::from_utf8(bytes.to_vec()).unwrap());
+            let data = secret.data.iter().flatten().map(|(key, bytes)| (key.clone(), text(&bytes.0)));
+            assert!(open(platform, &data.collect(), &OwnerId::parse("it", "").unwrap()).is_ok());
+        }
+    }
 }

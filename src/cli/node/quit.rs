@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
+use crate::api::vocab::{DeletionPolicy, PlatformProvider};
 use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, RELEASE_ANNOTATION, RELEASED_BY_LEADER, SYSTEM_NAMESPACE};
 use crate::cli::Ctx;
 use crate::cli::connect::Plane;
@@ -136,12 +137,20 @@ async fn leave(plane: &Plane, world: &World, args: &QuitArgs, ctx: &mut Ctx<'_>)
 }
 
 /// Says of the leader's services that their deletion is meant: whoever confirmed the leave has confirmed that all their
-/// records go at once, which the guard on mass changes would hold.
+/// records go at once, which the guard on mass changes would hold. Only this node's own copy goes: what stands at a
+/// platform is the cluster's, which goes on with it.
 async fn judge(plane: &Plane) -> Result<(), CliError> {
     let all: Api<ManagedService> = Api::all(plane.client.clone());
-    let released =
-        Patch::Merge(json!({"metadata": {"annotations": {RELEASE_ANNOTATION: RELEASED_BY_LEADER}}}));
     for service in plane.answer("ManagedService", all.list(&marked())).await?.items {
+        let released = match service.spec.platform_provider {
+            PlatformProvider::Local => {
+                json!({"metadata": {"annotations": {RELEASE_ANNOTATION: RELEASED_BY_LEADER}}})
+            }
+            PlatformProvider::Ali | PlatformProvider::RFC2136 => {
+                json!({"spec": {"deletionPolicy": DeletionPolicy::Retain}})
+            }
+        };
+        let released = Patch::Merge(released);
         let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
         let api: Api<ManagedService> = Api::namespaced(plane.client.clone(), &namespace);
         let what = format!("ManagedService {namespace}/{name}");

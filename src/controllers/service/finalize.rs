@@ -73,7 +73,7 @@ pub async fn remove(
             release(ctx, managed).await;
             continue;
         }
-        let unread = owns && (done.trouble.is_some() || seen.standing().is_none() || 0 < done.left);
+        let unread = owns && (done.trouble.is_some() || seen.standing().is_none() || !done.left.is_empty());
         if unread || (!service.retain && !standing.is_empty()) {
             continue;
         }

@@ -23,7 +23,7 @@ use crate::controllers::snapshot::{Managed, Refused, Snapshot};
 use crate::domain::dns_plan::{Found, FoundZone, Held};
 use crate::domain::lines::Why;
 use crate::domain::names::{DnsName, FieldError, ObjectId};
-use crate::domain::records::{RecordKey, RecordSet, Service, Values, Wish, id_of};
+use crate::domain::records::{RecordKey, Service, Values, Wish, id_of};
 use crate::domain::retry::Class;
 use crate::telemetry::chain::Chain;
 
@@ -218,8 +218,6 @@ struct ByName<'a> {
     standing: BTreeMap<&'a str, Vec<(&'a RecordKey, RecordOf<'a>)>>,
     held: BTreeMap<&'a str, Vec<&'a Held>>,
     failed: BTreeMap<&'a str, Vec<(&'a RecordKey, &'a Failed)>>,
-    /// Names some of whose records are still to be written.
-    pending: BTreeSet<&'a str>,
 }
 
 /// Ours, and not only a mark.
@@ -235,16 +233,7 @@ struct RecordOf<'a> {
 
 impl<'a> ByName<'a> {
     fn of(wish: &'a Wish, Outcome { done, zone }: &Outcome<'a>) -> Self {
-        let (standing, held, failed, pending) = Default::default();
-        let mut all = Self { standing, held, failed, pending };
-        if 0 < done.left {
-            let is_so = |key: &RecordKey, set: &RecordSet| {
-                let there = zone.standing().and_then(|found| found.get(key));
-                there.is_some_and(|there| there.is_ours() && there.set == *set)
-            };
-            let open = wish.wanted.iter().filter(|(key, wanted)| !is_so(key, &wanted.set));
-            all.pending = open.map(|(key, _)| key.name.as_str()).collect();
-        }
+        let mut all = Self { standing: BTreeMap::new(), held: BTreeMap::new(), failed: BTreeMap::new() };
         let ours = zone.standing().into_iter().flatten().filter(|(_, found)| stands(found));
         for (key, found) in ours {
             let values = found.set.values.iter().map(ToString::to_string).collect();
@@ -360,12 +349,13 @@ fn conditions(service: &Service, wish: &Wish, done: &Done, by_name: &ByName<'_>)
         (None, None) if service.deleting && !held.iter().any(|held| held.mass_change().is_some()) => {
             condition(types::READY, false, reasons::DELETING, "its records are being removed")
         }
-        (None, None) => match ready(held, &released_by(service, done), &as_fitted(service, wish)) {
-            good if good.status == "True" && by_name.pending.contains(name) => {
-                condition(types::READY, false, reasons::APPLYING, "its records are being written")
-            }
-            told => told,
-        },
+        (None, None) if held.is_empty() && done.left.contains(&service.name) => condition(
+            types::READY,
+            false,
+            reasons::PENDING,
+            "its records wait for their turn at the provider",
+        ),
+        (None, None) => ready(held, &released_by(service, done), &as_fitted(service, wish)),
     };
     vec![valid, ready, held_condition(held, &released_by(service, done))]
 }

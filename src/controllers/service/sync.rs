@@ -38,7 +38,8 @@ impl Failed {
         Self { what: Chain(error).to_string(), class: error.class, kind: error.kind }
     }
 
-    fn later(what: &str) -> Self {
+    /// Of a change that was not tried, and may go well in a moment.
+    pub fn later(what: &str) -> Self {
         Self { what: what.to_owned(), class: Class::Transient, kind: Kind::Other }
     }
 }
@@ -58,8 +59,8 @@ pub struct Done {
     pub digest: Option<String>,
     /// Why the zone could not be read; then nothing but failovers was planned, from what was seen before.
     pub trouble: Option<ProviderError>,
-    /// Changes that gave way to something more urgent, and are planned again at once.
-    pub left: usize,
+    /// Names with changes that gave way to something more urgent; they are planned again at once.
+    pub left: BTreeSet<DnsName>,
 }
 
 impl Done {

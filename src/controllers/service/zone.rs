@@ -10,12 +10,12 @@ use tracing::{error, info, warn};
 
 use crate::controllers::service::memory::turn_wait;
 use crate::controllers::service::retained::Retained;
-use crate::controllers::service::sync::{Done, Why, Zone};
+use crate::controllers::service::sync::{Done, Failed, Why, Zone};
 use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::Context;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
 use crate::domain::causes::put_right;
-use crate::domain::dns_plan::{DnsPlan, Found, FoundZone, Held};
+use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held};
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, wish};
 use crate::domain::retry::Class;
@@ -102,7 +102,7 @@ impl Worker {
         let due = told || self.due.is_none_or(|due| due <= Instant::now());
         let why = match &self.last {
             _ if due => Some(Why::Due),
-            Some((_, done)) if 0 < done.left => Some(Why::GoesOn),
+            Some((_, done)) if !done.left.is_empty() => Some(Why::GoesOn),
             Some((last, _)) if last.same_targets(&wish) => None,
             _ => Some(Why::Wish),
         };
@@ -120,7 +120,7 @@ impl Worker {
         }
         self.zone = Some(zone);
         match (&self.last, self.due) {
-            (Some((_, done)), _) if 0 < done.left => Duration::ZERO,
+            (Some((_, done)), _) if !done.left.is_empty() => Duration::ZERO,
             (_, None) => RESYNC,
             (_, Some(due)) => due.saturating_duration_since(Instant::now()).max(Duration::from_millis(10)),
         }
@@ -149,13 +149,16 @@ impl Worker {
             if !news.is_empty() {
                 zone.begin(&slice);
                 let unnoted = report::begin(ctx, services, zone.notes(), &news).await;
-                slice.retain(|change| !unnoted.contains(&change.service) || change.from.is_some());
+                let waits = |change: &mut Change| change.from.is_none() && unnoted.contains(&change.service);
+                let waiting = slice.extract_if(.., waits);
+                let why = Failed::later("the beginning of its creation could not be noted yet");
+                done.failed.extend(waiting.map(|change| (change.key, why.clone())));
             }
             let before = done.changed.len();
             zone.apply(slice, wish, done).await;
             measure::acknowledged(ctx, id, done.changed.len() - before, began.elapsed());
             if snapshots.has_changed().unwrap_or(false) {
-                done.left = rest.len();
+                done.left = rest.map(|change| change.key.name).collect();
                 break;
             }
         }
@@ -181,13 +184,13 @@ impl Worker {
         let next = now + wait;
         // Nothing was tried of what rests where the zone could not be read or the plan gave way: who has rested enough
         // by then waits for the next look.
-        let tried = class.is_none() && done.left == 0;
+        let tried = class.is_none() && done.left.is_empty();
         let retry = match tried {
             true => zone.notes().next_try(None).map(|retry| retry.max(now + SOON)),
             false => zone.notes().next_try(Some(now)),
         };
         self.due = Some(retry.map_or(next, |retry| retry.min(next)));
-        if done.left == 0 {
+        if done.left.is_empty() {
             let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
             if let Err(error) = self.retained.forget(&self.ctx.client, &self.id.zone, owned).await {
                 warn!(zone = %self.id.zone, error = %error, "retained records that a service owns again are not forgotten yet");
@@ -198,7 +201,7 @@ impl Worker {
     /// Reports; it runs whatever became of the changes, and the finalizer falls only after the records did.
     async fn report(&mut self, zone: &Zone, services: &[Managed], fresh: bool) {
         let Some((wish, done)) = &self.last else { return };
-        let busy = 0 < done.left && self.reported.is_some_and(|at| at.elapsed() < REPORT);
+        let busy = !done.left.is_empty() && self.reported.is_some_and(|at| at.elapsed() < REPORT);
         if !busy {
             report::report(&self.ctx, services, wish, &report::Outcome { done, zone }).await;
             self.reported = Some(Instant::now());

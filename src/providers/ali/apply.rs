@@ -10,7 +10,6 @@ use crate::domain::dns_plan::{Change, Found, Owner, Row};
 use crate::domain::marks::remark;
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet};
-use crate::domain::retry::Class;
 use crate::providers::ali::AliProvider;
 use crate::providers::ali::caller::{Paged, Under};
 use crate::providers::ali::client::text;
@@ -18,7 +17,7 @@ use crate::providers::ali::errors::{DUPLICATE, GONE, unreadable};
 use crate::providers::ali::rows::{self, Record};
 use crate::providers::ali::write::{Adopt, Step, outcome, steps, taken};
 use crate::providers::limiter::Urgency;
-use crate::providers::{Kind, ProviderError};
+use crate::providers::{ProviderError, outside};
 
 /// Most records of one name that the vendor puts on a page.
 const ROWS_A_PAGE: usize = 100;
@@ -58,8 +57,7 @@ impl AliProvider {
     ) -> Result<Option<Found>, ProviderError> {
         let Change { key, from, to, cause, .. } = change;
         let Some(rr) = key.name.relative_to(zone) else {
-            let what = format!("{} lies outside {zone}", key.name);
-            return Err(ProviderError::new(Kind::Other, Class::User, what));
+            return Err(outside(zone, &key.name));
         };
         let urgency = if cause.is_never_held() { Urgency::Failover } else { Urgency::Rest };
         let (domain, adopt, to) = (self.spelling(zone), Adopt::of(from.as_ref()), to.as_ref());

@@ -33,7 +33,7 @@ use crate::providers::rfc2136::message::{Rcode, SOA, question};
 use crate::providers::rfc2136::session::{Meaning, Patience, Session, SessionError, View};
 use crate::providers::rfc2136::step::Step;
 use crate::providers::rfc2136::tsig::Key;
-use crate::providers::{DnsProvider, Kind, ProviderError, Ways};
+use crate::providers::{DnsProvider, Kind, ProviderError, Ways, outside};
 use crate::telemetry::metrics::provider::ProviderMetrics;
 
 /// Most changes handed over at once: one or two updates a line.
@@ -118,11 +118,16 @@ impl Rfc2136Provider {
         let aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner).get(zone).cloned();
         let nothing = Aside::default();
         let aside = aside.as_deref().and_then(|all| all.get(&line)).unwrap_or(&nothing);
+        // The server would refuse the whole update.
+        let (ours, strays): (Vec<_>, Vec<_>) = ours.partition(|(_, change)| change.key.name.is_within(zone));
+        let ours = ours.into_iter();
         let steps: Vec<Step> =
             ours.map(|(index, change)| Step::new(zone, index, change, &self.me, aside)).collect();
+        let strays = strays.into_iter().map(|(index, change)| (index, Err(outside(zone, &change.key.name))));
         let place = Place { doing: Doing::Changing, name: zone, line, key };
         let view = self.view(key);
-        Run::new(place, &view, changes).make(&steps).await
+        let made = Run::new(place, &view, changes).make(&steps).await;
+        made.into_iter().chain(strays).collect()
     }
 }
 

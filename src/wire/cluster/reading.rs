@@ -167,6 +167,7 @@ impl ServiceExtension {
             name: at.get("name").text()?,
             spec: at.get("spec").value().clone(),
             release: at.get("release").text()?,
+            adopt: at.get("adopt").flag()?,
         })
     }
 

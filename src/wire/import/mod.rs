@@ -107,6 +107,8 @@ pub struct ServiceWrite {
     pub spec: ManagedServiceSpec,
     /// The digest of the held plan that the leader's owner released; empty where none was.
     pub release: String,
+    /// Whether records of somebody else may be taken over, as the leader's owner says; none where nothing is said.
+    pub adopt: Option<bool>,
 }
 
 /// An object to remove.

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::names::{free, is_namespace, is_object_name, object_name};
 use super::{Existing, ServiceWrite, differs, marked};
-use crate::api::RELEASE_ANNOTATION;
 use crate::api::service::{ManagedService, ManagedServiceSpec};
 use crate::api::vocab::{DeletionPolicy, PlatformProvider};
+use crate::api::{ADOPT_ANNOTATION, RELEASE_ANNOTATION};
 use crate::domain::names::{DnsName, FieldError, ObjectId};
 use crate::wire::cluster::{CocoaBasic, Service};
 
@@ -32,6 +32,7 @@ struct Checked {
     written: (String, String),
     spec: Option<ManagedServiceSpec>,
     release: String,
+    adopt: Option<bool>,
 }
 
 /// Plans all services of a push; `nodes` are the leader's names of nodes and ours.
@@ -64,13 +65,17 @@ pub(super) fn plan(
         taken.insert(id.clone());
         kept.insert(id.clone());
         let release = checked.release.clone();
+        let here = found.is_some_and(adopts);
+        let same = checked.adopt.is_none_or(|adopt| adopt == here);
+        // A word against it is needed only where somebody here said it.
+        let adopt = checked.adopt.filter(|adopt| *adopt || here);
         let spec = wished(checked, found.map(|found| &found.spec), nodes);
         let stands = found.is_some_and(|found| {
             let differs = differs(&plain(&spec), &plain(&found.spec), &found.metadata);
-            marked(found.metadata.labels.as_ref()) && !differs && is_released(found, &release)
+            marked(found.metadata.labels.as_ref()) && !differs && same && is_released(found, &release)
         });
         if !stands {
-            writes.push(ServiceWrite { id, spec, release });
+            writes.push(ServiceWrite { id, spec, release, adopt });
         }
     }
     let gone = existing.services.iter().filter(|service| marked(service.metadata.labels.as_ref()));
@@ -82,6 +87,11 @@ pub(super) fn plan(
 fn is_released(object: &ManagedService, release: &str) -> bool {
     let here = object.metadata.annotations.as_ref().and_then(|all| all.get(RELEASE_ANNOTATION));
     release.is_empty() || here.is_some_and(|here| here == release)
+}
+
+fn adopts(object: &ManagedService) -> bool {
+    let annotations = object.metadata.annotations.as_ref();
+    annotations.and_then(|all| all.get(ADOPT_ANNOTATION)).is_some_and(|value| value == "true")
 }
 
 fn checked(service: &Service, at: &str) -> Result<Checked, FieldError> {
@@ -98,6 +108,7 @@ fn checked(service: &Service, at: &str) -> Result<Checked, FieldError> {
     if 64 < release.len() || !release.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(refuse("operator.release", "must be a plan's digest".into()));
     }
+    let adopt = service.operator.as_ref().map(|operator| operator.adopt);
     let (told, spec) = match &service.operator {
         None => (None, None),
         Some(operator) => {
@@ -120,7 +131,8 @@ fn checked(service: &Service, at: &str) -> Result<Checked, FieldError> {
         }
     }
     let written = (service.domain.clone(), service.record.clone());
-    Ok(Checked { key, told, provider, service_name: service.service_name.clone(), written, spec, release })
+    let service_name = service.service_name.clone();
+    Ok(Checked { key, told, provider, service_name, written, spec, release, adopt })
 }
 
 fn key(domain: &str, record: &str, at: &str) -> Result<Key, FieldError> {

@@ -35,6 +35,7 @@ fn view(nodes: usize, services: usize) -> ClusterView {
     let service = |index: usize| {
         ServiceView {
             release: None,
+            adopt: false,
         id: ObjectId { namespace: "default".into(), name: format!("service-{index:04}") },
         spec: serde_json::from_value(json!({
             "serviceName": format!("Service {index:04}"), "domain": "example.com", "record": format!("s{index:04}"),

@@ -1,10 +1,14 @@
 //! What a leader's push carries for shared DNS providers: who marks the installation's records, and accounts with more
 //! than two keys.
 
+use cocoasyncer::api::ADOPT_ANNOTATION;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::json;
 
 use super::cluster::join;
+use crate::support::ali::FakeAli;
+use crate::support::ali::zones::Edition;
 use crate::support::process::{Site, wait};
 
 async fn maps(site: &Site) -> Api<ConfigMap> {
@@ -78,7 +82,7 @@ async fn an_account_reaches_a_follower_with_the_keys_of_all_lines() {
     a.cli(&[&set[..], &["--line-key", &format!("CT={ct}")]].concat()).await.done();
     let listed = a.cli(&["provider", "list", "-o", "json"]).await.json();
     assert_eq!(listed[0]["at"], "127.0.0.1:5353", "{listed}");
-    assert_eq!(listed[0]["lines"], serde_json::json!(["default", "CT"]), "{listed}");
+    assert_eq!(listed[0]["lines"], json!(["default", "CT"]), "{listed}");
     assert!(a.cli(&["provider", "list"]).await.done().contains("default CT"));
     let data = async |site: &Site| {
         let secrets: Api<Secret> = Api::namespaced(site.client().await, "default");
@@ -91,4 +95,45 @@ async fn an_account_reaches_a_follower_with_the_keys_of_all_lines() {
     a.cli(&set).await.done();
     wait("a line's key that was taken back is gone", || async { (data(&b).await?.len() == 3).then_some(()) })
         .await;
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_leaves_the_clusters_records() {
+    let (a, b) = tokio::join!(Site::leader("a", &[]), Site::follower("b", "CU", "203.0.113.2", &[]));
+    let fake = FakeAli::start().await;
+    fake.add_key("acme", "key-id", "key-secret");
+    fake.add_zone("acme", "example.com", Edition::EnterpriseUltimate);
+    join(&a, &b).await;
+    let set = ["provider", "set", "Ali", "--endpoint", &fake.endpoint()];
+    a.cli_with(&set, "key-id\nkey-secret\n").await.done();
+    a.cli(&["service", "add", "www.example.com", "--provider", "Ali"]).await.done();
+    fake.until("each node has written its lines", |fake| fake.texts("example.com").len() == 3).await;
+    fake.forget_calls();
+    b.cli(&["node", "quit", "--me", "b", "--yes"]).await.done();
+    assert_eq!(fake.count("DeleteDomainRecord"), 0, "they are the cluster's");
+}
+
+#[tokio::test]
+async fn what_may_be_taken_over_is_said_at_the_leader_and_holds_for_all_nodes() {
+    let (a, b) = tokio::join!(Site::leader("a", &[]), Site::follower("b", "CU", "203.0.113.2", &[]));
+    join(&a, &b).await;
+    edited(&a, "one").await;
+    let adopts = async |wanted: bool| {
+        wait(&format!("the follower's adopt is {wanted}"), || async {
+            let service = b.services().await.get("one").await.ok()?;
+            let here = service.metadata.annotations.and_then(|mut all| all.remove(ADOPT_ANNOTATION));
+            (wanted == (here.as_deref() == Some("true"))).then_some(())
+        })
+        .await;
+    };
+    adopts(false).await;
+    a.cli(&["service", "adopt", "one", "--yes"]).await.done();
+    adopts(true).await;
+    // What is pushed for another reason must not take it back.
+    edited(&a, "two").await;
+    wait("two is there", || async { b.services().await.get("two").await.ok().map(drop) }).await;
+    adopts(true).await;
+    let none = Patch::Merge(json!({"metadata": {"annotations": {ADOPT_ANNOTATION: null}}}));
+    a.services().await.patch("one", &PatchParams::default(), &none).await.unwrap();
+    adopts(false).await;
 }

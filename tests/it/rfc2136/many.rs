@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use super::*;
+use crate::support::servers::nsupdate;
 
 const MANY: usize = 12_000;
 
@@ -29,7 +30,7 @@ async fn twelve_thousand_records_come_into_bind_in_a_few_seconds() {
         }
     }
     let began = Instant::now();
-    views::nsupdate(&theirs, &script).await;
+    nsupdate(&theirs, &script).await;
     let nsupdate = began.elapsed();
     let began = Instant::now();
     let listed = provider.list(&zone()).await.unwrap().found;

@@ -1,14 +1,10 @@
 //! BIND with six views: a line is a view, and nothing leaks from one into another.
 
-use std::process::Stdio;
-
 use cocoasyncer::dns::ask::ask;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 use super::*;
 use crate::support::process::LONG;
-use crate::support::servers::secret;
+use crate::support::servers::{nsupdate, secret};
 
 /// The texts at a name as everyone sees them, with their TTLs.
 pub async fn texts(server: &NameServer, name: &str) -> Vec<String> {
@@ -23,17 +19,6 @@ pub async fn texts(server: &NameServer, name: &str) -> Vec<String> {
 pub async fn delete(server: &NameServer, name: &str, kind: &str) {
     let script = format!("update delete {name} {kind}\nsend\n");
     nsupdate(server, &script).await;
-}
-
-/// Runs `nsupdate` with the default line's key.
-pub async fn nsupdate(server: &NameServer, script: &str) {
-    let mut command = Command::new("nsupdate");
-    command.arg("-v").args(["-y", &format!("hmac-sha256:k-default:{}", secret("k-default"))]);
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let script = format!("server {} {}\nzone {ZONE}\n{script}", server.at.ip(), server.at.port());
-    child.stdin.take().unwrap().write_all(script.as_bytes()).await.unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
@@ -96,4 +81,24 @@ async fn one_bad_record_among_many_goes_alone() {
         assert_eq!(made[index].as_ref().unwrap_err().code.as_deref(), Some(code));
     }
     assert_eq!(rows(&provider).await.len(), 296);
+}
+
+#[tokio::test]
+async fn the_documented_settings_are_enough_and_no_more() {
+    let servers = [bind::as_documented().await, knot::as_documented().await];
+    for server in servers.into_iter().flatten() {
+        let provider = server.provider();
+        let lines = &server.lines;
+        let at = |line: &Line| format!("www/{line}");
+        let new: Vec<Change> = lines.iter().map(|line| to(&at(line), None, &["192.0.2.1"])).collect();
+        assert_eq!(tally(&provider.apply(&zone(), &new).await), [("ok", lines.len())].into());
+        assert_eq!(rows(&provider).await.len(), lines.len());
+        for line in lines {
+            let stands = found(&provider, &key(&at(line), Family::V4)).await;
+            make(&provider, change(key(&at(line), Family::V4), stands, None)).await.unwrap();
+        }
+        assert!(rows(&provider).await.is_empty());
+        let stray = server.provider_with(&[("accessKey", "k-idle"), ("accessSecret", secret("k-idle"))]);
+        assert!(stray.list(&zone()).await.is_err());
+    }
 }

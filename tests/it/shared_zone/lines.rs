@@ -5,9 +5,9 @@ use cocoasyncer::api::vocab::Line;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 
-use super::{MARK, ali, at_ali, operator, rows, settles};
+use super::{MARK, ali, at_ali, give_account, operator, rows, settles};
 use crate::support::ali::zones::Record;
-use crate::support::{cocoa_node, until};
+use crate::support::{World, cocoa_node, until};
 
 const BOTH: [(&str, &str); 4] = [
     ("default", "203.0.113.1"),
@@ -141,4 +141,32 @@ async fn foreign_records_and_lines_stay_until_they_are_adopted() {
         "external-dns' mark went with its claim; sub-lines are nobody's"
     );
     assert!(right[0].ends_with(MARK) || right[0].contains(MARK));
+}
+
+#[tokio::test]
+async fn a_service_is_ready_only_when_its_records_stand() {
+    let fake = ali().await;
+    let world = World::of("n1").await;
+    world.create_node(&cocoa_node("n1", &[Line::Default], "203.0.113.1")).await;
+    let names: Vec<String> = (0..60).map(|index| format!("s{index}")).collect();
+    for name in &names {
+        world.create(&at_ali(name)).await;
+    }
+    // All are planned at once, and what is written of the first makes the plan give way.
+    give_account(&world, &fake, "key-secret").await;
+    until("all are ready", || async {
+        let services = world.services().list(&Default::default()).await.unwrap();
+        let stands = fake.texts("example.com");
+        let ready = services.iter().filter(|service| {
+            let conditions = service.status.iter().flat_map(|status| &status.conditions);
+            conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
+        });
+        let ready: Vec<String> = ready.filter_map(|service| service.metadata.name.clone()).collect();
+        for name in &ready {
+            let [row] = &rows(name, &[("default", "203.0.113.1")])[..] else { unreachable!() };
+            assert!(stands.contains(row), "{name} says that it is ready, and {row} is not there");
+        }
+        (ready.len() == names.len()).then_some(())
+    })
+    .await;
 }

@@ -112,8 +112,12 @@ impl World {
 
     /// The same as another node.
     pub async fn of(me: &'static str) -> Self {
+        Self::over(ControlPlane::in_memory().await.unwrap(), me).await
+    }
+
+    /// The same over a plane with nothing in it.
+    pub async fn over(plane: ControlPlane, me: &'static str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let plane = ControlPlane::in_memory().await.unwrap();
         let client = plane.client();
         install_crds(&client).await;
         let mut world = Self {

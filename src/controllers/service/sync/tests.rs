@@ -1,4 +1,4 @@
-//! Turns of a zone against a provider that does as it is told.
+//! Turns of a zone at a shared place that does as it is told.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use cocoasyncer::api::vocab::Line;
 
-use super::{NameServer, SECRETS, is_installed};
+use super::{NameServer, SECRETS, documented, is_installed};
 
 const PROGRAM: &str = "/usr/sbin/named";
 
@@ -50,5 +50,35 @@ pub async fn with_views() -> Option<NameServer> {
     command.args(["-g", "-n", "2", "-c"]).arg(home.path().join("named.conf"));
     let mut server = NameServer::start(command, home, at, "all zones loaded").await;
     server.lines = Line::ALL.into();
+    Some(server)
+}
+
+/// Starts it with the settings that the documents show, on a loopback address and in a folder of its own.
+pub async fn as_documented() -> Option<NameServer> {
+    if !is_installed(PROGRAM, "-v") {
+        return None;
+    }
+    let (home, at) = NameServer::place();
+    let folder = home.path().display().to_string();
+    let keys = SECRETS
+        .map(|(key, secret)| format!("key \"{key}\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n"));
+    fs::write(home.path().join("keys.conf"), keys.concat()).unwrap();
+    let lines = [Line::Default, Line::CT];
+    for line in lines {
+        fs::create_dir(home.path().join(line.as_str())).unwrap();
+        let zone = home.path().join(line.as_str()).join("example.com.zone");
+        fs::copy(home.path().join("example.com.zone"), zone).unwrap();
+    }
+    let config = documented("named.conf")
+        .replace("listen-on { any; }", &format!("listen-on port {} {{ {}; }}", at.port(), at.ip()))
+        .replace("listen-on-v6 { any; }", "listen-on-v6 { none; }; pid-file none; session-keyfile none")
+        .replace("/etc/bind", &folder)
+        .replace("/var/cache/bind", &folder)
+        .replace("/var/lib/bind", &folder);
+    fs::write(home.path().join("named.conf"), config + "controls { };\n").unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["-g", "-n", "2", "-c"]).arg(home.path().join("named.conf"));
+    let mut server = NameServer::start(command, home, at, "all zones loaded").await;
+    server.lines = lines.into();
     Some(server)
 }

@@ -21,6 +21,7 @@ use cocoasyncer::providers::local::Clock;
 use cocoasyncer::providers::rfc2136::Rfc2136Provider;
 use cocoasyncer::providers::rfc2136::account::Account;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::process::wait;
 
@@ -55,6 +56,13 @@ a-new TXT \"heritage=external-dns,external-dns/owner=prod,external-dns/resource=
 /// The zone below.
 pub const FOREIGN_BELOW: &str =
     "$TTL 3600\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.54\n";
+
+/// The settings that the provider's document shows in the block called `what`.
+fn documented(what: &str) -> String {
+    let text = include_str!("../../../../docs/providers/rfc2136.md");
+    let (_, rest) = text.split_once(&format!("```{what}\n")).unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
 
 /// The secret of a key.
 pub fn secret(key: &str) -> &'static str {
@@ -157,6 +165,17 @@ pub fn provider_at(data: &BTreeMap<String, Secret>, ahead: u64) -> Rfc2136Provid
     let clock: Clock = Arc::new(now);
     let me = OwnerId::parse("it", "").unwrap();
     Rfc2136Provider::new(Account::parse(data).unwrap(), me, clock, Default::default())
+}
+
+/// Runs `nsupdate` with the default line's key.
+pub async fn nsupdate(server: &NameServer, script: &str) {
+    let mut command = tokio::process::Command::new("nsupdate");
+    command.arg("-v").args(["-y", &format!("hmac-sha256:k-default:{}", secret("k-default"))]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let script = format!("server {} {}\nzone {ZONE}\n{script}", server.at.ip(), server.at.port());
+    child.stdin.take().unwrap().write_all(script.as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Whether a program is there; says loudly where it is not.
