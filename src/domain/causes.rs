@@ -13,7 +13,9 @@ pub fn put_right(wish: &mut Wish, before: &Wish, cluster: &Cluster) {
     for (key, wanted) in &mut wish.wanted {
         // An edit may be one of a service whose status was not written yet.
         let doubtful = matches!(wanted.cause, Cause::Drift | Cause::Edit);
-        let Some(was) = before.wanted.get(key).filter(|_| doubtful) else { continue };
+        // Where each node writes its own, what is ours now may have been another's.
+        let was = before.wanted.get(key).or_else(|| before.others.get(key));
+        let Some(was) = was.filter(|_| doubtful) else { continue };
         let last = Last {
             node: was.node.clone(),
             values: was.set.values.clone(),
@@ -70,6 +72,14 @@ mod tests {
 
     /// The cause for the line CU of a service whose status still says what stood before both wishes.
     fn cause(before: &Cluster, now: &Cluster, status: Option<&str>) -> Cause {
+        let (service, name) = service(now, status);
+        let earlier = wish([&service], before);
+        let mut later = wish([&service], now);
+        put_right(&mut later, &earlier, now);
+        later.wanted[&RecordKey { name, line: Line::CU, family: Family::V4 }].cause
+    }
+
+    fn service(now: &Cluster, status: Option<&str>) -> (Service, DnsName) {
         let zone = DnsName::parse("example.com", "").unwrap();
         let name = zone.child("www", "").unwrap();
         let at = (Line::CU, Family::V4);
@@ -96,10 +106,7 @@ mod tests {
             last: last.map(|last| (at, last)).into_iter().collect(),
             begun: BTreeMap::new(),
         };
-        let earlier = wish([&service], before);
-        let mut later = wish([&service], now);
-        put_right(&mut later, &earlier, now);
-        later.wanted[&RecordKey { name, line: at.0, family: at.1 }].cause
+        (service, name)
     }
 
     #[test]
@@ -118,6 +125,22 @@ mod tests {
             "drained before the first status was written"
         );
         assert_eq!(cause(&whole, &lost, Some("a")), Cause::Loss, "lost again before the status was written");
+    }
+
+    #[test]
+    fn a_line_that_another_node_wrote_is_lost_with_it_before_any_status_says_so() {
+        let (whole, lost) = (cluster(false, true), cluster(false, false));
+        let check = |leave: bool| {
+            let (service, name) = service(&whole, None);
+            let mut earlier = wish([&service], &whole);
+            if leave {
+                earlier.leave_to_others("a");
+            }
+            let mut later = wish([&service], &lost);
+            put_right(&mut later, &earlier, &lost);
+            later.wanted[&RecordKey { name, line: Line::CU, family: Family::V4 }].cause
+        };
+        assert_eq!((check(false), check(true)), (Cause::Loss, Cause::Loss));
     }
 
     #[test]

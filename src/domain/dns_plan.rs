@@ -235,7 +235,14 @@ fn put(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, wanted: &Wanted, there:
         Owner::Unmarked => !wanted.claims(&there.set.values),
         Owner::Foreign(_) => true,
     };
-    if stranger && !wish.adopt.contains(&key.name) {
+    let adopts = wish.adopt.contains(&key.name);
+    // What stands beside ours can be taken over where it is nobody's; with another's mark it stays another's.
+    let is_stranger = |row: &&Row| !row.marked && !wanted.set.values.contains(&row.value);
+    let beside = there.rows.iter().filter(is_stranger).map(|row| row.value);
+    let beside: BTreeSet<IpAddr> = if adopts && there.is_ours() { beside.collect() } else { BTreeSet::new() };
+    let another =
+        there.beside.iter().any(|value| !wanted.set.values.contains(value) && !beside.contains(value));
+    if stranger && (!adopts || there.is_ours() && another) {
         plan.held.push(held(|(key, service)| Held::Foreign { key, service }));
         // Beside somebody else's record ours are still ours.
         if !there.is_ours() {
@@ -245,10 +252,16 @@ fn put(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, wanted: &Wanted, there:
     let as_wished = there.is_ours() && there.set.is_as(&wanted.set);
     match there.standing {
         Standing::Paused => plan.held.push(held(|(key, service)| Held::Paused { key, service })),
-        _ if as_wished => plan.unchanged += 1,
+        _ if as_wished && beside.is_empty() => plan.unchanged += 1,
         Standing::Locked => plan.held.push(held(|(key, service)| Held::Locked { key, service })),
         Standing::Live if wish.contended.contains(key) => {
             plan.held.push(held(|(key, service)| Held::Contended { key, service }));
+        }
+        Standing::Live if !beside.is_empty() => {
+            let values = there.set.values.iter().copied().chain(beside).collect();
+            let set = RecordSet { values, ttl: there.set.ttl };
+            let whole = Found { set, owner: Owner::Unmarked, beside: Values::default(), ..there.clone() };
+            plan.changes.push(change(key, Some(&whole), wanted));
         }
         Standing::Live => plan.changes.push(change(key, Some(there), wanted)),
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::api::vocab::{Family, Line, NetworkType, PlatformProvider};
 use crate::domain::cluster::{Cluster, Member};
-use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held, Limits, Owner, Standing, plan};
+use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held, Limits, Owner, Row, Standing, plan};
 use crate::domain::lines::Why;
 use crate::domain::names::{DnsName, ObjectId};
 use crate::domain::records::{Cause, Last, RecordKey, RecordSet, Service, Values, Wish, ZoneId, wish};
@@ -249,6 +249,18 @@ fn a_half_of_ours_is_mended_and_a_stranger_beside_ours_is_left_alone() {
     let (after, plan) = settle(&mut services, &three(), beside.clone());
     assert_eq!((&after, plan.changes.len()), (&beside, 0));
     assert!(matches!(plan.held[..], [Held::Foreign { .. }]));
+    // With leave it is taken over where it is nobody's, and told all the same where it is another's.
+    services[0].adopt = true;
+    let (_, plan) = settle(&mut services.clone(), &three(), beside.clone());
+    assert!(
+        matches!(plan.held[..], [Held::Foreign { .. }]) && plan.changes.is_empty(),
+        "it has no row of its own"
+    );
+    let mut rows = beside;
+    let row = |value, marked| Row { id: "1".into(), value, marked };
+    rows.get_mut(&at).unwrap().rows = [row(address(1), true), row(address(77), false)].into();
+    let (after, plan) = settle(&mut services, &three(), rows);
+    assert_eq!((plan.held.len(), plan.changes.len(), &after), (0, 1, &standing));
 }
 
 #[test]

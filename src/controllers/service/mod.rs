@@ -28,22 +28,42 @@ pub async fn run(
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     stop: CancellationToken,
 ) {
+    let telling = tell(ctx.clone(), snapshots.clone(), stop.clone());
     let mut workers: Keyed<ZoneId, ()> = Keyed::new();
     let source = snapshots.clone();
+    let following = async {
+        loop {
+            let snapshot = snapshots.borrow_and_update().clone();
+            if let Some(snapshot) = snapshot {
+                // A worker whose zone has no service left has nothing to do: the last finalizer fell after the last record.
+                let zones: BTreeMap<ZoneId, ()> = snapshot.zones.keys().map(|id| (id.clone(), ())).collect();
+                workers.follow(zones, |id, (), stop| {
+                    zone::run(ctx.clone(), id, retained.clone(), source.clone(), stop)
+                });
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = snapshots.changed() => if changed.is_err() { return },
+            }
+        }
+    };
+    tokio::join!(following, telling);
+}
+
+/// Reports services that no worker has. A control plane that is slow to take thousands of statuses holds up no worker.
+async fn tell(ctx: Context, mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>, stop: CancellationToken) {
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        if let Some(snapshot) = snapshot {
-            // A worker whose zone has no service left has nothing to do: the last finalizer fell after the last record.
-            let zones: BTreeMap<ZoneId, ()> = snapshot.zones.keys().map(|id| (id.clone(), ())).collect();
-            workers.follow(zones, |id, (), stop| {
-                zone::run(ctx.clone(), id, retained.clone(), source.clone(), stop)
-            });
-            report::refused(&ctx, &snapshot).await;
-            report::unplaced(&ctx, &snapshot).await;
-        }
+        let telling = async {
+            if let Some(snapshot) = snapshot {
+                report::refused(&ctx, &snapshot).await;
+                report::unplaced(&ctx, &snapshot).await;
+            }
+            snapshots.changed().await
+        };
         tokio::select! {
             () = stop.cancelled() => return,
-            changed = snapshots.changed() => if changed.is_err() { return },
+            changed = telling => if changed.is_err() { return },
         }
     }
 }
