@@ -259,7 +259,7 @@ fn put(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, wanted: &Wanted, there:
         }
         Standing::Live if !beside.is_empty() => {
             let values = there.set.values.iter().copied().chain(beside).collect();
-            let set = RecordSet { values, ttl: there.set.ttl };
+            let set = RecordSet { values, ..there.set.clone() };
             let whole = Found { set, owner: Owner::Unmarked, beside: Values::default(), ..there.clone() };
             plan.changes.push(change(key, Some(&whole), wanted));
         }

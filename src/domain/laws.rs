@@ -257,7 +257,7 @@ fn a_half_of_ours_is_mended_and_a_stranger_beside_ours_is_left_alone() {
         "it has no row of its own"
     );
     let mut rows = beside;
-    let row = |value, marked| Row { id: "1".into(), value, marked };
+    let row = |value, marked| Row { id: "1".into(), value, marked, weight: 1, weighed: false };
     rows.get_mut(&at).unwrap().rows = [row(address(1), true), row(address(77), false)].into();
     let (after, plan) = settle(&mut services, &three(), rows);
     assert_eq!((plan.held.len(), plan.changes.len(), &after), (0, 1, &standing));

@@ -51,6 +51,13 @@ pub struct Seen {
     pub refused: bool,
 }
 
+impl Seen {
+    /// Whether it would have changed something.
+    pub fn is_write(&self) -> bool {
+        !self.action.starts_with("Describe")
+    }
+}
+
 /// Seconds since 1970.
 pub fn now() -> f64 {
     Timestamp::now().as_duration().as_secs_f64()

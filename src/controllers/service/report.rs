@@ -279,8 +279,16 @@ fn status(
         }
         (false, _) => Vec::new(),
     };
-    let conditions = conditions(service, wish, done, by_name);
     let generation = object.metadata.generation;
+    let mut conditions = conditions(service, wish, done, by_name);
+    let is_ready = |one: &Condition| one.type_ == types::READY && one.status == "True";
+    // What was ready and only moves stays so: a failover must not write thousands of statuses twice.
+    let was_ready = |one: &Condition| is_ready(one) && one.observed_generation == generation;
+    if done.left.contains(&service.name) && !old.conditions.iter().any(was_ready) {
+        let why = "its records wait for their turn at the provider";
+        let ready = conditions.iter_mut().filter(|one| is_ready(one));
+        ready.for_each(|one| *one = condition(types::READY, false, reasons::PENDING, why));
+    }
     ManagedServiceStatus {
         fqdn: name.to_owned(),
         lines: summary(&records),

@@ -19,7 +19,7 @@ use crate::telemetry::chain::Chain;
 /// Longest that listing a zone, or writing one slice, may take; every call inside has a shorter one of its own.
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
 const SLICE_DEADLINE: Duration = Duration::from_secs(300);
-/// A plan that gave way goes on without a new look for so long.
+/// What was seen is planned with for so long, by a plan that gave way and by edits that come one by one.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A record that could not be changed.
@@ -75,10 +75,8 @@ impl Done {
 pub enum Why {
     /// It is time to look.
     Due,
-    /// Something else is wished for.
+    /// Something else is wished for, or the last plan gave way to something more urgent.
     Wish,
-    /// The last plan gave way to something more urgent.
-    GoesOn,
 }
 
 /// A zone as its worker knows it.
@@ -134,6 +132,11 @@ impl Zone {
         self.standing.as_ref()
     }
 
+    /// When it was last seen whole, if that still counts.
+    pub fn looked(&self) -> Option<Instant> {
+        self.looked
+    }
+
     /// Creations that have begun and don't carry our mark yet.
     pub fn notes(&self) -> &Notes {
         &self.notes
@@ -165,10 +168,12 @@ impl Zone {
         };
         let remembered = self.standing.as_ref().map(|found| plan(&wish, found));
         if let Some(known) = remembered.as_ref().filter(|_| self.provider.ways().shared && why != Why::Due) {
+            // The cheapest call is the one not made: what was seen a moment ago is good for the next edit too, our own
+            // records may move by what was seen before, and where nothing is to be done there is nothing to look for.
             let fresh = self.looked.is_some_and(|at| at.elapsed() < FRESH);
-            // The cheapest call is the one not made: our own records may move by what was seen before.
             let moves = known.changes.iter().any(|change| self.notes.rests(change).is_none());
-            if (why == Why::GoesOn && fresh) || (moves && known.changes.iter().all(is_failover)) {
+            let idle = known.changes.is_empty() && known.held.is_empty();
+            if fresh || idle || (moves && known.changes.iter().all(is_failover)) {
                 return (wish, remembered.unwrap_or_default(), None);
             }
         }

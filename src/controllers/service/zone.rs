@@ -102,8 +102,7 @@ impl Worker {
         let due = told || self.due.is_none_or(|due| due <= Instant::now());
         let why = match &self.last {
             _ if due => Some(Why::Due),
-            Some((_, done)) if !done.left.is_empty() => Some(Why::GoesOn),
-            Some((last, _)) if last.same_targets(&wish) => None,
+            Some((last, done)) if done.left.is_empty() && last.same_targets(&wish) => None,
             _ => Some(Why::Wish),
         };
         if let Some(why) = why {
@@ -178,7 +177,8 @@ impl Worker {
             None if awaits => AWAIT.saturating_mul(2u32.saturating_pow(self.awaited.min(8))).min(RESYNC),
             // What failed before it was tried, as for want of a finalizer, is nobody's refusal.
             None if failed && zone.notes().next_try(None).is_none() => SOON,
-            None => RESYNC,
+            // A turn that did without a look puts off none.
+            None => RESYNC.saturating_sub(zone.looked().map_or(Duration::ZERO, |at| at.elapsed())),
         };
         let now = Instant::now();
         let next = now + wait;

@@ -49,7 +49,10 @@ async fn each_operator_writes_its_own_lines_and_those_of_the_lost_default_first(
     settles(&fake, &rows("www", &BOTH)).await;
     one.condition("www", "Ready", "AsWished").await;
     two.condition("www", "Ready", "AsWished").await;
-    assert_eq!(fake.writes(), 8, "nobody wrote another's lines");
+    // Of two that write at once the vendor sends one away.
+    let done =
+        fake.calls().iter().filter(|call| call.is_done() && !call.action.starts_with("Describe")).count();
+    assert_eq!(done, 8, "nobody wrote another's lines");
     fake.forget_calls();
     two.lose("n1");
     let moved = ["default", "mobile", "telecom", "unicom"].map(|line| (line, "203.0.113.2"));

@@ -202,10 +202,10 @@ async fn a_plan_is_made_in_slices_and_goes_on_without_a_look_while_it_is_fresh()
     assert_eq!(world.zone.to_note(&slice).len(), 2);
     world.zone.apply(slice, &fitted, &mut done).await;
     assert_eq!((done.changed.len(), rest.len()), (2, 3));
-    let done = world.turn(&raw, Why::GoesOn, &[]).await;
+    let done = world.turn(&raw, Why::Wish, &[]).await;
     assert_eq!((done.changed.len(), world.lists()), (3, 1));
     tokio::time::advance(FRESH).await;
-    world.turn(&raw, Why::GoesOn, &[]).await;
+    world.turn(&wish(&["a", "b", "c", "d", "e", "f"], 1, Cause::Edit), Why::Wish, &[]).await;
     assert_eq!(world.lists(), 2, "the look is old");
     assert!(world.provider.with(|state| state.batches.iter().all(|batch| batch.len() <= 2)));
 }
