@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
-use crate::api::vocab::PlatformProvider;
+use crate::api::vocab::{PlatformProvider, WorkMode};
 use crate::controllers::accounts::{Ask, Directory, Place, Unplaced};
 use crate::controllers::board::{Board, Learned, Vitals};
 use crate::controllers::shared::context::Context;
@@ -73,6 +73,14 @@ impl Snapshot {
     pub fn services(&self) -> impl Iterator<Item = &Managed> {
         let placed = self.zones.values().flat_map(|zone| zone.iter());
         placed.chain(self.unplaced.values().map(|(managed, _)| managed))
+    }
+
+    /// Whether the node `me` has its configuration from another.
+    pub fn follows(&self, me: &str) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.any(|node| {
+            node.metadata.name.as_deref() == Some(me) && node.spec.work_mode == WorkMode::Follower
+        })
     }
 
     /// Where the records of a zone live; none where this node can't reach them.

@@ -138,6 +138,8 @@ pub enum Held {
         key: RecordKey,
         /// The service that wants the name.
         service: ObjectId,
+        /// Whose, as its mark says; empty where it has none.
+        whose: String,
     },
     /// Somebody paused it at the provider.
     Paused {
@@ -243,7 +245,8 @@ fn put(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, wanted: &Wanted, there:
     let another =
         there.beside.iter().any(|value| !wanted.set.values.contains(value) && !beside.contains(value));
     if stranger && (!adopts || there.is_ours() && another) {
-        plan.held.push(held(|(key, service)| Held::Foreign { key, service }));
+        let (key, service) = at();
+        plan.held.push(Held::Foreign { key, service, whose: whose(there) });
         // Beside somebody else's record ours are still ours.
         if !there.is_ours() {
             return;
@@ -264,6 +267,13 @@ fn put(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, wanted: &Wanted, there:
             plan.changes.push(change(key, Some(&whole), wanted));
         }
         Standing::Live => plan.changes.push(change(key, Some(there), wanted)),
+    }
+}
+
+fn whose(found: &Found) -> String {
+    match &found.owner {
+        Owner::Foreign(whose) => whose.clone(),
+        Owner::Ours | Owner::Unmarked => String::new(),
     }
 }
 
@@ -290,13 +300,16 @@ fn leave_or_delete(plan: &mut DnsPlan, wish: &Wish, key: &RecordKey, there: &Fou
         return;
     };
     if !there.is_ours() {
-        plan.held.push(Held::Foreign { key: key.clone(), service: service.clone() });
+        plan.held.push(Held::Foreign { key: key.clone(), service: service.clone(), whose: whose(there) });
     } else if there.standing == Standing::Locked {
         plan.held.push(Held::Locked { key: key.clone(), service: service.clone() });
     } else if wish.kept.contains_key(key) {
         plan.held.push(Held::NobodyLives { key: key.clone(), service: service.clone() });
     } else if wish.frozen.contains(&key.name) {
         plan.unchanged += 1;
+    } else if wish.follows && !wish.deleting.contains(&key.name) {
+        // An edit that this node has not heard of may have made it; who edits also clears away.
+        plan.held.push(Held::Awaited { key: key.clone(), node: "the leader".into() });
     } else {
         let cause = if wish.deleting.contains(&key.name) { Cause::Deleted } else { Cause::Edit };
         plan.changes.push(Change {
@@ -404,7 +417,10 @@ impl fmt::Display for Change {
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Held::Foreign { key, .. } => write!(f, "! {key}: somebody else's record"),
+            Held::Foreign { key, whose, .. } if whose.is_empty() => {
+                write!(f, "! {key}: somebody else's record")
+            }
+            Held::Foreign { key, whose, .. } => write!(f, "! {key}: marked as {whose}'s"),
             Held::Paused { key, .. } => write!(f, "! {key}: paused at the provider, and not by us"),
             Held::Locked { key, .. } => write!(f, "! {key}: locked at the provider"),
             Held::Awaited { key, node } => write!(f, "! {key}: {node} writes it, and has not yet"),

@@ -322,6 +322,22 @@ fn in_a_shared_place_each_node_writes_its_own_lines_and_those_of_the_lost() {
 }
 
 #[test]
+fn in_a_shared_place_a_follower_clears_away_deleted_services_only() {
+    let mut services = vec![service(0)];
+    let (standing, _) = settle(&mut services, &three(), FoundZone::new());
+    // The follower has not heard that the line was added, or has heard that it is gone: it can't tell.
+    let mut fewer = three();
+    fewer.members.get_mut("n0").unwrap().lines.remove(&Line::OverSea);
+    let planned =
+        |services: &[Service], follows: bool| plan(&Wish { follows, ..wish(services, &fewer) }, &standing);
+    let (leads, follows) = (planned(&services, false), planned(&services, true));
+    assert_eq!((leads.changes.len(), leads.held.len()), (1, 0));
+    assert_eq!((follows.changes.len(), follows.held.len()), (0, 1));
+    services[0].deleting = true;
+    assert_eq!(planned(&services, true).changes.len(), 6);
+}
+
+#[test]
 fn a_wish_is_fitted_to_what_the_zone_takes() {
     let services = vec![service(0)];
     let mut wish = wish(&services, &three());

@@ -281,6 +281,9 @@ pub struct Wish {
     pub wanted: BTreeMap<RecordKey, Wanted>,
     /// Records that should stand and that other nodes write, each its own: where all nodes write into one place.
     pub others: BTreeMap<RecordKey, Wanted>,
+    /// Whether all nodes write into one place and this one has its configuration from another: then it clears away only
+    /// what goes with a deleted service.
+    pub follows: bool,
     /// Records of lost nodes' lines that those nodes go on writing.
     pub contended: BTreeSet<RecordKey>,
     /// Lines of these records that the provider can't tell apart: whoever asks from there gets the default's answer.

@@ -83,6 +83,7 @@ pub enum Why {
 pub struct Zone {
     name: DnsName,
     me: String,
+    follows: bool,
     provider: Arc<dyn DnsProvider>,
     notes: Notes,
     /// What stands there, with our own writes in it; none until it has been read once.
@@ -99,6 +100,7 @@ impl Zone {
         Self {
             name,
             me,
+            follows: false,
             provider,
             notes: Notes::default(),
             standing: None,
@@ -147,11 +149,17 @@ impl Zone {
         wish.fit(&self.limits);
         if self.provider.ways().shared {
             wish.leave_to_others(&self.me);
+            wish.follows = self.follows;
         }
         if let Some(found) = &self.standing {
             self.notes.look_round(&mut wish, found);
         }
         wish
+    }
+
+    /// Whether this node has its configuration from another.
+    pub fn follow(&mut self, follows: bool) {
+        self.follows = follows;
     }
 
     /// Plans `wish`, which has been fitted, after a new look where one is needed. A look may show other limits, so `raw`

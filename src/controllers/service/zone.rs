@@ -89,6 +89,7 @@ impl Worker {
                 Zone::new(self.id.zone.clone(), self.ctx.me.clone(), provider)
             }
         };
+        zone.follow(snapshot.follows(&self.ctx.me));
         let before = self.last.as_ref().map(|(wish, _)| wish);
         let raw = || {
             let mut wish = wish(services.iter().map(|managed| &*managed.service), &snapshot.cluster);
