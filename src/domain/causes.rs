@@ -13,7 +13,11 @@ pub fn put_right(wish: &mut Wish, before: &Wish, cluster: &Cluster) {
     for (key, wanted) in &mut wish.wanted {
         // An edit may be one of a service whose status was not written yet.
         let doubtful = matches!(wanted.cause, Cause::Drift | Cause::Edit);
-        let Some(was) = before.wanted.get(key).filter(|_| doubtful) else { continue };
+        let was = before.wanted.get(key);
+        let holder = was.or_else(|| before.others.get(key)).filter(|was| was.node != wanted.node);
+        let holder = holder.and_then(|was| cluster.members.get(&was.node));
+        wanted.succeeds |= holder.is_some_and(|member| !member.can_answer(key.family));
+        let Some(was) = was.filter(|_| doubtful) else { continue };
         let last = Last {
             node: was.node.clone(),
             values: was.set.values.clone(),
