@@ -15,6 +15,9 @@ pub fn put_right(wish: &mut Wish, before: &Wish, cluster: &Cluster) {
         let doubtful = matches!(wanted.cause, Cause::Drift | Cause::Edit);
         // Where each node writes its own, what is ours now may have been another's.
         let was = before.wanted.get(key).or_else(|| before.others.get(key));
+        let holder = was.filter(|was| was.node != wanted.node);
+        let holder = holder.and_then(|was| cluster.members.get(&was.node));
+        wanted.succeeds |= holder.is_some_and(|member| !member.can_answer(key.family));
         let Some(was) = was.filter(|_| doubtful) else { continue };
         let last = Last {
             node: was.node.clone(),

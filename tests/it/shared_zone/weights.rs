@@ -153,6 +153,8 @@ async fn of_two_operators_the_first_owner_writes_the_share_and_the_other_stands_
     one.condition("www", "Ready", "AsWished").await;
     fake.forget_calls();
     two.annotate("www", ADOPT_ANNOTATION, "false").await;
-    two.condition("www", "Ready", "Contended").await;
+    fake.until("n2 has looked", |fake| 0 < fake.count("DescribeDomainRecords")).await;
+    two.condition("www", "Ready", "AsWished").await;
     assert_eq!(fake.writes(), 0, "there is no quarrel");
+    settles(&fake, &whole).await;
 }

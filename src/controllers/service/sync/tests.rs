@@ -164,8 +164,10 @@ async fn a_failover_is_made_from_memory_and_everything_else_after_a_look() {
     assert_eq!(world.lists(), 1);
     let done = world.turn(&wish(&["a", "b"], 2, Cause::Loss), Why::Wish, &[]).await;
     assert_eq!((world.lists(), done.changed.len()), (1, 2), "the cheapest call is the one not made");
+    tokio::time::advance(FRESH).await;
     let done = world.turn(&wish(&["a", "b"], 3, Cause::Edit), Why::Wish, &[]).await;
     assert_eq!((world.lists(), done.changed.len()), (2, 2));
+    tokio::time::advance(FRESH).await;
     let done = world.turn(&wish(&["a", "b", "c"], 4, Cause::Loss), Why::Wish, &[]).await;
     assert_eq!((world.lists(), done.changed.len()), (3, 3), "a creation needs a look");
     world.turn(&wish(&["a", "b", "c"], 4, Cause::Drift), Why::Due, &[]).await;
