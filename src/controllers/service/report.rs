@@ -367,12 +367,6 @@ fn conditions(service: &Service, wish: &Wish, done: &Done, by_name: &ByName<'_>)
         (None, None) if service.deleting && !held.iter().any(|held| held.mass_change().is_some()) => {
             condition(types::READY, false, reasons::DELETING, "its records are being removed")
         }
-        (None, None) if held.is_empty() && done.left.contains(&service.name) => condition(
-            types::READY,
-            false,
-            reasons::PENDING,
-            "its records wait for their turn at the provider",
-        ),
         (None, None) => ready(held, &released_by(service, done), &as_fitted(service, wish)),
     };
     vec![valid, ready, held_condition(held, &released_by(service, done))]
