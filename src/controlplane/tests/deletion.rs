@@ -143,7 +143,10 @@ async fn a_definition_takes_its_objects_along() {
         definitions.get_opt("widgets.example.org").await.unwrap().is_none()
     })
     .await;
-    assert_eq!(status(api.list(&ListParams::default()).await.unwrap_err()).code, 404);
+    eventually(&plane, "its kind is served no more", || async {
+        api.list(&ListParams::default()).await.is_err_and(|error| status(error).code == 404)
+    })
+    .await;
     // Applied again it starts empty.
     let api = widgets(&plane.client()).await;
     assert!(api.list(&ListParams::default()).await.unwrap().items.is_empty());
