@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use cocoasyncer::api::vocab::Line;
+use cocoasyncer::domain::dns_plan::Found;
 use cocoasyncer::domain::records::RecordSet;
 use cocoasyncer::domain::retry::Class;
 use cocoasyncer::providers::DnsProvider;
@@ -54,6 +55,12 @@ async fn weights_stand_after_the_values_in_as_few_calls_as_can_be() {
             assert_eq!(wrote(&fake).join(" "), expect, "{record}: {to}");
             let listed = found(&provider).await.remove(&at).unwrap();
             assert!(told.set == to && listed.set.is_as(&to), "{told:?} {listed:?}");
+            // A plan made from memory must know as much as one made from a listing.
+            let by_id = |found: &Found| {
+                let weights = found.rows.iter().map(|row| (row.id.clone(), (row.weight, row.weighed)));
+                weights.collect::<BTreeMap<_, _>>()
+            };
+            assert_eq!(by_id(&told), by_id(&listed));
         }
         let [on, off] = [key(record, Line::CT), key(record, Line::CU)];
         put(&provider, on, None).await.unwrap();

@@ -40,6 +40,8 @@ async fn shared(fake: &FakeAli) -> World {
     let mut service = at_ali("www");
     service.spec.weights = [("n1".to_owned(), 3), ("n2".to_owned(), 1)].into();
     world.create(&service).await;
+    settles(fake, &rows("www", &BOTH)).await;
+    weigh(fake, &[("203.0.113.1", 3), ("203.0.113.2", 1)]).await;
     world
 }
 
