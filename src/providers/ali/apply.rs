@@ -89,6 +89,7 @@ impl AliProvider {
         }
         for step in at.to.map(|to| weighing(&rows, to)).unwrap_or_default() {
             self.step(at, &step, lost).await?;
+            taken(&mut rows, &step, None);
         }
         Ok(rows)
     }
