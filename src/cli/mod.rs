@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls one command, and turns its outcome into words and an exit code. It decides
 //! nothing about nodes, lines or records; what it shows is computed by `domain` from the objects and their status.
 
+pub mod catalog;
 pub mod connect;
 pub mod crd;
 pub mod demo;
@@ -76,6 +77,9 @@ enum Command {
     /// Set, list and remove accounts of DNS platforms
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
+    /// List and check templates of applications
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Show who lives and what is served
     Status,
     /// Show what would change in DNS now, and why
@@ -135,6 +139,7 @@ async fn dispatch(command: Command, mut ctx: Ctx<'_>) -> Result<ExitCode, CliErr
         Command::Node(command) => node::run(command, ctx).await,
         Command::Service(command) => service::run(command, ctx).await,
         Command::Provider(command) => provider::run(command, ctx).await,
+        Command::Catalog(command) => catalog::run(command, ctx),
         Command::Status => status::show(ctx).await,
         Command::Plan(args) => plan::show(args, ctx).await,
         Command::Simulate(args) => simulate::show(args, ctx).await,

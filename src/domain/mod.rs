@@ -18,5 +18,6 @@ pub mod marks;
 pub mod line_table;
 pub mod zone;
 pub mod view;
+pub mod app;
 #[cfg(test)]
 mod laws;

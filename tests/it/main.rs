@@ -15,3 +15,4 @@ mod contract;
 mod conformance;
 mod process;
 mod rfc2136;
+mod catalog;

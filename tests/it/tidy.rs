@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("domain", &["api"]),
     ("telemetry", &["api", "domain"]),
+    ("catalog", &["domain", "telemetry"]),
     ("wire", &["api", "domain"]),
     ("providers", &["api", "domain", "telemetry"]),
     ("peers", &["domain", "telemetry", "wire"]),
@@ -36,7 +37,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "process",
         ],
     ),
-    ("cli", &["api", "domain", "telemetry", "wire", "peers", "dns", "config", "process", "assembly"]),
+    (
+        "cli",
+        &["api", "domain", "telemetry", "catalog", "wire", "peers", "dns", "config", "process", "assembly"],
+    ),
 ];
 
 /// What a pure module may not name.
