@@ -1,6 +1,7 @@
 //! Which account and zone a service gets, and what happens where an account fails.
 
 use super::*;
+use crate::providers::ProviderError;
 use crate::providers::memory::MemoryProvider;
 
 const ALI: PlatformProvider = PlatformProvider::Ali;

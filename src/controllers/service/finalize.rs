@@ -7,7 +7,7 @@ use futures::StreamExt;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::api::RECORDS_FINALIZER;
 use crate::api::service::ManagedService;
@@ -102,9 +102,14 @@ pub async fn release_object(ctx: &Context, object: &ManagedService) {
     }
     let mut rest = object.metadata.finalizers.clone().unwrap_or_default();
     rest.retain(|finalizer| finalizer != RECORDS_FINALIZER);
-    if let Err(error) = write(ctx, object, rest).await {
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        warn!(service = %name, error = %error, "finalizer not removed");
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    match write(ctx, object, rest).await {
+        Ok(()) => {}
+        // Somebody was faster, most often our own status: that wakes us with the object as it is now.
+        Err(kube::Error::Api(status)) if status.is_conflict() => {
+            debug!(service = %name, "finalizer not removed yet")
+        }
+        Err(error) => warn!(service = %name, error = %error, "finalizer not removed"),
     }
 }
 
