@@ -63,13 +63,6 @@ pub struct Done {
     pub left: BTreeSet<DnsName>,
 }
 
-impl Done {
-    /// Whether nothing went wrong.
-    pub fn is_clean(&self) -> bool {
-        self.trouble.is_none() && self.failed.is_empty()
-    }
-}
-
 /// Why a zone is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {

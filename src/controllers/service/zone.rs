@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::api::vocab::PlatformProvider;
 use crate::controllers::service::memory::turn_wait;
 use crate::controllers::service::retained::Retained;
 use crate::controllers::service::sync::{Done, Failed, Why, Zone};
@@ -191,7 +192,8 @@ impl Worker {
             false => zone.notes().next_try(Some(now)),
         };
         self.due = Some(retry.map_or(next, |retry| retry.min(next)));
-        if done.left.is_empty() {
+        // Only what lives inside is retained by us, and another platform may have a zone of the same name.
+        if done.left.is_empty() && self.id.provider == PlatformProvider::Local {
             let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
             if let Err(error) = self.retained.forget(&self.ctx.client, &self.id.zone, owned).await {
                 warn!(zone = %self.id.zone, error = %error, "retained records that a service owns again are not forgotten yet");

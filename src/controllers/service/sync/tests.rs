@@ -157,6 +157,13 @@ impl World {
     }
 }
 
+impl Done {
+    /// Whether nothing went wrong.
+    fn is_clean(&self) -> bool {
+        self.trouble.is_none() && self.failed.is_empty()
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failover_is_made_from_memory_and_everything_else_after_a_look() {
     let mut world = World::new(&["a", "b"]);
