@@ -2,14 +2,18 @@
 //! symbolic link out of a template, and reads no more than a template needs.
 
 pub mod builtin;
+pub mod library;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::domain::app::compose;
 use crate::domain::app::finding::{Code, Effect, Finding, Place};
+use crate::domain::app::instance::{File, Files};
 use crate::domain::app::metadata;
 use crate::domain::app::template::{ENV, Entry, Template};
 
@@ -19,6 +23,8 @@ const FILE_LIMIT: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 2000;
 /// How deep they may lie.
 const DEEPEST: usize = 12;
+/// How much a template's files may come to, in octets.
+const MOST_CONTENT: usize = 64 << 20;
 
 /// The templates in `folder`, in the order of their names. A folder that holds a template's files is one template itself.
 pub fn load(folder: &Path) -> io::Result<Vec<Template>> {
@@ -67,6 +73,29 @@ fn read(folder: &Path) -> Template {
     };
     let (compose, env, metadata) = (bytes(compose::FILE), bytes(ENV), bytes(metadata::FILE));
     Template { name, compose, env, metadata, entries, troubles }
+}
+
+/// The files of the template in `folder` beside the three of the pipeline.
+pub fn contents(folder: &Path, template: &Template) -> io::Result<Files> {
+    let mut files = Files::new();
+    let mut left = MOST_CONTENT;
+    for (path, entry) in &template.entries {
+        let Entry::File(_) = entry else {
+            files.insert(format!("{path}/"), File { bytes: Arc::default(), mode: 0o755 });
+            continue;
+        };
+        if [compose::FILE, ENV, metadata::FILE].contains(&path.as_str()) {
+            continue;
+        }
+        let full = folder.join(path);
+        let mode = full.metadata()?.permissions().mode() & 0o777;
+        let bytes = fs::read(full)?;
+        left = left.checked_sub(bytes.len()).ok_or_else(|| {
+            io::Error::other(format!("the template's files come to more than {MOST_CONTENT} bytes"))
+        })?;
+        files.insert(path.clone(), File { bytes: bytes.into(), mode });
+    }
+    Ok(files)
 }
 
 fn unreadable(path: &str, error: &io::Error) -> Finding {

@@ -9,6 +9,7 @@ pub mod telemetry;
 pub mod catalog;
 pub mod wire;
 pub mod providers;
+pub mod runtimes;
 pub mod peers;
 pub mod dns;
 pub mod controlplane;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -175,9 +175,36 @@ pub struct AppStatus {
     /// The code's word: `queuing`, `pulling`, `creating`, `initing`, `running`, `stop`, `error`, or a finer one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub status: String,
+    /// Since when it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// When it came into the queue; kept until its turn is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<MicroTime>,
+    /// The application's display name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Whether the template is of an official catalogue.
+    #[serde(default)]
+    pub official: bool,
     /// The version that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_version: Option<String>,
+    /// The number of the revision that runs; each install and upgrade makes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// Revisions that are kept for going back, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<Revision>,
+    /// The change of version that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrade>,
+    /// What runs, by service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceState>,
+    /// The name under which `spec.domain` is served, once its ManagedService is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
     /// The runtime that was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeKind>,
@@ -211,6 +238,52 @@ pub struct AppStatus {
     pub observed_generation: Option<i64>,
 }
 
+/// A revision: a template as it stood, with a version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    /// Its number, from 1.
+    pub number: i64,
+    /// The version.
+    pub app_version: String,
+    /// When it began to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+}
+
+/// A change of version under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Upgrade {
+    /// The revision that ran before.
+    pub from: i64,
+    /// The revision that shall run.
+    pub to: i64,
+    /// `Pulling`, `Snapshotting`, `Switching`, `Probing` or `RollingBack`.
+    pub step: String,
+    /// When it began.
+    pub since: Time,
+}
+
+/// What runs of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceState {
+    /// The service.
+    pub name: String,
+    /// Its image.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
+    /// `Missing`, `Created`, `Running`, `Restarting`, `Paused`, `Exited`, `Done`, `Dead` or `Pending`.
+    pub state: String,
+    /// `Starting`, `Healthy` or `Unhealthy`; absent where nothing checks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
+    /// How often it was restarted.
+    #[serde(default)]
+    pub restarts: u32,
+}
+
 /// A port of the application as the host publishes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -232,6 +305,9 @@ pub struct PublishedPort {
 pub struct Progress {
     /// What is being done, e.g. the image that is pulled.
     pub step: String,
+    /// Layers of a pull, those that move.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Layer>,
     /// Done so far, in the step's unit (bytes for a pull).
     pub done: i64,
     /// Of how much; 0 while unknown.
@@ -239,4 +315,16 @@ pub struct Progress {
     /// Position in the queue while it waits, 1 is next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<u32>,
+}
+
+/// A layer that is being pulled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Layer {
+    /// Its short id.
+    pub id: String,
+    /// Bytes done.
+    pub done: i64,
+    /// Of how many; 0 while unknown.
+    pub total: i64,
 }

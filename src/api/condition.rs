@@ -10,6 +10,10 @@ pub mod types {
     pub const READY: &str = "Ready";
     /// Some records are not changed, on purpose.
     pub const RECORDS_HELD: &str = "RecordsHeld";
+    /// Something is being done.
+    pub const PROGRESSING: &str = "Progressing";
+    /// It runs, but not in all as it should.
+    pub const DEGRADED: &str = "Degraded";
     /// The node's public addresses are known.
     pub const ADDRESSES_KNOWN: &str = "AddressesKnown";
 }
@@ -84,6 +88,68 @@ pub mod reasons {
     pub const LEARNED: &str = "Learned";
     /// Sources of the address failed or disagree.
     pub const NOT_LEARNED: &str = "NotLearned";
+    /// The application waits for its turn.
+    pub const QUEUED: &str = "Queued";
+    /// Images are being pulled.
+    pub const PULLING: &str = "Pulling";
+    /// Containers are being made and started.
+    pub const STARTING: &str = "Starting";
+    /// The application started and does not answer yet.
+    pub const INITIALISING: &str = "Initialising";
+    /// The application is being stopped.
+    pub const STOPPING: &str = "Stopping";
+    /// The application is stopped, as wished.
+    pub const STOPPED: &str = "Stopped";
+    /// A health check fails.
+    pub const UNHEALTHY: &str = "Unhealthy";
+    /// A container ends again and again.
+    pub const CRASH_LOOP: &str = "CrashLoop";
+    /// A container can't be started.
+    pub const CANNOT_START: &str = "CannotStart";
+    /// The application's port does not answer.
+    pub const NOT_ANSWERING: &str = "NotAnswering";
+    /// The catalogue has no such application.
+    pub const APP_UNKNOWN: &str = "AppUnknown";
+    /// The catalogue lists no such version of the application.
+    pub const VERSION_UNKNOWN: &str = "VersionUnknown";
+    /// The template can't run on this runtime; the message names the place in its files.
+    pub const TEMPLATE_REFUSED: &str = "TemplateRefused";
+    /// The template asks for rights that the operator's policy and the App don't both allow.
+    pub const RIGHTS_REFUSED: &str = "RightsRefused";
+    /// The host has too little CPU, memory or disk left.
+    pub const NOT_ENOUGH_RESOURCES: &str = "NotEnoughResources";
+    /// An older App has this name already.
+    pub const NAME_REPEATED: &str = "NameRepeated";
+    /// Data of another application was kept under this name.
+    pub const DATA_OF_ANOTHER: &str = "DataOfAnother";
+    /// This node has no such runtime.
+    pub const RUNTIME_UNKNOWN: &str = "RuntimeUnknown";
+    /// The registry has no such image.
+    pub const IMAGE_UNKNOWN: &str = "ImageUnknown";
+    /// The registry refuses the credentials, or wants some.
+    pub const REGISTRY_CREDENTIALS: &str = "RegistryCredentials";
+    /// The registry can't be reached.
+    pub const REGISTRY_UNREACHABLE: &str = "RegistryUnreachable";
+    /// The disk is full.
+    pub const NO_SPACE: &str = "NoSpace";
+    /// A name is taken by something that isn't ours.
+    pub const NAME_TAKEN: &str = "NameTaken";
+    /// A port of the host is taken.
+    pub const PORT_TAKEN: &str = "PortTaken";
+    /// The engine or the cluster can't be reached.
+    pub const RUNTIME_UNREACHABLE: &str = "RuntimeUnreachable";
+    /// The engine or the cluster refused or failed.
+    pub const RUNTIME_FAILED: &str = "RuntimeFailed";
+    /// A Secret that the App names is missing, or lacks a key.
+    pub const SECRET_MISSING: &str = "SecretMissing";
+    /// An upgrade is being made.
+    pub const UPGRADING: &str = "Upgrading";
+    /// An upgrade failed and the version before it was put back.
+    pub const ROLLED_BACK: &str = "RolledBack";
+    /// It runs with less protection than it could have.
+    pub const LESS_PROTECTED: &str = "LessProtected";
+    /// Something of the template does not come about on this runtime.
+    pub const PARTLY_HONOURED: &str = "PartlyHonoured";
 }
 
 /// A condition to report, before it is merged with what stood there.

@@ -19,6 +19,21 @@ pub const SYSTEM_NAMESPACE: &str = "cocoasyncer-system";
 /// Finalizer on a ManagedService: its records are removed before it goes.
 pub const RECORDS_FINALIZER: &str = "cocoasyncer.io/records";
 
+/// Finalizer on an App: its containers are removed before it goes.
+pub const WORKLOAD_FINALIZER: &str = "cocoasyncer.io/workload";
+/// Label on what belongs to an App (Secrets, objects, containers, volumes, networks): the App's name.
+pub const APP_LABEL: &str = "cocoasyncer.io/app";
+/// Label beside [`APP_LABEL`]: the App's namespace.
+pub const APP_NAMESPACE_LABEL: &str = "cocoasyncer.io/app-namespace";
+/// Label beside [`APP_LABEL`]: the App's uid. Another App's things under the same name are left alone.
+pub const APP_UID_LABEL: &str = "cocoasyncer.io/app-uid";
+/// Label beside [`APP_LABEL`] on what outlived its App because its data were to be kept.
+pub const KEPT_LABEL: &str = "cocoasyncer.io/kept";
+/// Label on containers and objects: the digest of what they were made from.
+pub const DIGEST_LABEL: &str = "cocoasyncer.io/digest";
+/// Label on a ConfigMap: it holds an application's template, the label's value its name.
+pub const CATALOG_LABEL: &str = "cocoasyncer.io/catalog-app";
+
 /// Label whose value says whence an object came; `leader` marks what a leader pushed to this node.
 pub const ORIGIN_LABEL: &str = "cocoasyncer.io/origin";
 /// Value of [`ORIGIN_LABEL`] for objects that the leader pushed.

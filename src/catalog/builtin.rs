@@ -1,5 +1,6 @@
 //! The catalogue that every installation has: the templates in the repository's `catalog` folder, part of the program.
 
+use crate::domain::app::instance::{File, Files};
 use crate::domain::app::template::{Entry, Template};
 
 /// A template's name and its files.
@@ -36,6 +37,14 @@ const FOLDERS: &[Folder] = &[
 /// The built-in templates, in the order of their names.
 pub fn templates() -> Vec<Template> {
     FOLDERS.iter().map(template).collect()
+}
+
+/// The files of the built-in template `name` beside the three of the pipeline.
+pub fn files(name: &str) -> Files {
+    let folder = FOLDERS.iter().find(|(folder, _)| *folder == name);
+    let files = folder.map(|(_, files)| *files).unwrap_or_default();
+    let inner = files.iter().filter(|(path, _)| path.contains('/'));
+    inner.map(|(path, bytes)| ((*path).to_owned(), File { bytes: (*bytes).into(), mode: 0o644 })).collect()
 }
 
 fn template((name, files): &Folder) -> Template {

@@ -1,7 +1,9 @@
-//! Catalogue templates: from the files of a folder to one workload, and what stands in its way on either backend.
+//! Catalogue templates: from the files of a folder to one workload, what stands in its way on either backend, and what has
+//! to be done so that it runs.
 //!
 //! The pipeline, each step a file: `.env` by compose's rules, YAML with merge keys, variables put into scalars (never into
-//! text: a password can't become structure), a lenient model that knows every compose key, and a verdict.
+//! text: a password can't become structure), a lenient model that knows every compose key, a verdict, an instance with
+//! the install's choices, and a plan of steps.
 
 pub mod finding;
 pub mod interpolate;
@@ -12,5 +14,13 @@ pub mod workload;
 pub mod compose;
 pub mod verdict;
 pub mod template;
+pub mod registry;
+pub mod instance;
+pub mod fill;
+pub mod observed;
+pub mod plan;
+pub mod phase;
+pub mod queue;
+pub mod view;
 #[cfg(test)]
 mod laws;

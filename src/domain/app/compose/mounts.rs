@@ -54,7 +54,12 @@ pub fn read(node: &Node, declared: &Declared, reading: &mut Reading<'_>) -> Vec<
         if !target.starts_with('/') {
             reading.bad((item, "tmpfs"), &format!("{target:?} is not absolute"));
         }
-        mounts.push(Mount { source: Source::Memory, target: target.to_owned(), read_only: false });
+        mounts.push(Mount {
+            source: Source::Memory(None, None),
+            target: target.to_owned(),
+            read_only: false,
+            subpath: None,
+        });
     }
     mounts
 }
@@ -86,7 +91,7 @@ fn short(text: &str, item: &Node, reading: &mut Reading<'_>) -> Option<Mount> {
     }
     let source =
         if source.is_empty() { Source::Anonymous } else { sourced(source, (item, "volumes"), reading)? };
-    Some(Mount { source, target: target.to_owned(), read_only })
+    Some(Mount { source, target: target.to_owned(), read_only, subpath: None })
 }
 
 /// A volume's name, or a path: compose tells them apart by the first character.
@@ -130,7 +135,7 @@ fn long(item: &Node, reading: &mut Reading<'_>) -> Option<Mount> {
             if let Some(tmpfs) = item.get("tmpfs") {
                 reading.parsed(tmpfs, ("volumes.tmpfs.size", "a size"), values::size);
             }
-            Source::Memory
+            Source::Memory(None, None)
         }
         ("bind", Some(path)) => {
             // Here a path without a dot in front is a path all the same.
@@ -152,7 +157,7 @@ fn long(item: &Node, reading: &mut Reading<'_>) -> Option<Mount> {
             return None;
         }
     };
-    Some(Mount { source, target, read_only })
+    Some(Mount { source, target, read_only, subpath: None })
 }
 
 /// A path of the template as its entries are named, `""` for the template itself; none where it leads out.

@@ -37,6 +37,7 @@ pub fn read(name: &str, node: &Node, declared: &Declared, reading: &mut Reading<
         health: health(node, reading),
         profiles: reading.texts(node, "profiles").into_iter().map(|(text, _)| text.to_owned()).collect(),
         joins: sandbox::network_mode(node, reading),
+        ..Service::default()
     }
 }
 
