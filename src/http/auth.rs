@@ -90,11 +90,13 @@ mod tests {
 
     #[test]
     fn a_token_admits_to_its_scope() {
-        let token =
-            |name: &str, scope| Token { name: name.into(), secret: Secret::new(format!("{name}-secret")), scope };
+        let token = |name: &str, scope| Token {
+            name: name.into(),
+            secret: Secret::new(format!("{name}-secret")),
+            scope,
+        };
         let empty = Token { name: "empty".into(), secret: Secret::default(), scope: Scope::Operate };
-        let auth =
-            Auth::Tokens(vec![token("eye", Scope::Read), empty, token("hand", Scope::Operate)]);
+        let auth = Auth::Tokens(vec![token("eye", Scope::Read), empty, token("hand", Scope::Operate)]);
         let admit = |header: Option<&str>, scope| {
             let headers = header.map(|text| (AUTHORIZATION, text.parse().unwrap()));
             auth.admit(&headers.into_iter().collect(), scope).map(|admitted| admitted.name.to_owned())

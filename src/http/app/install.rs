@@ -35,8 +35,7 @@ pub(super) async fn install(
     let name = params.required("customer_app_name", Code::CustomerAppNameBlank)?;
     let version = params.required("app_version", Code::AppVersionBlank)?;
     let not_there = || format!("app_name: the catalogue has no such app; `{CATALOG}` lists what there is");
-    let offer =
-        state.library.get(app_name).ok_or_else(|| Failure::new(Code::AppNameNotExis, not_there()))?;
+    let offer = state.library.get(app_name).ok_or_else(|| Failure::new(Code::AppNameNotExis, not_there()))?;
     installable(&offer, version, language)?;
     let name = customer_name(name)?;
     free(&state.view(), name)?;
@@ -132,8 +131,9 @@ fn lacking(needs: Needs, has: Capacity) -> Option<String> {
         ("disk", "GiB", needs.disk + DISK_RESERVE, has.disk),
     ];
     let short = rows.iter().filter(|(.., needs, has)| has < needs);
-    let words: Vec<String> =
-        short.map(|(what, unit, needs, has)| format!("{what}: {needs:.1} {unit} needed, {has:.1} left")).collect();
+    let words: Vec<String> = short
+        .map(|(what, unit, needs, has)| format!("{what}: {needs:.1} {unit} needed, {has:.1} left"))
+        .collect();
     (!words.is_empty()).then(|| words.join("; "))
 }
 

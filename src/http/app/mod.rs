@@ -49,11 +49,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .with_state(state)
 }
 
-async fn logs(
-    State(state): State<Arc<AppState>>,
-    Path(app_id): Path<String>,
-    request: Request,
-) -> Response {
+async fn logs(State(state): State<Arc<AppState>>, Path(app_id): Path<String>, request: Request) -> Response {
     call(state, Action::Logs, Some(app_id), request).await
 }
 
@@ -170,8 +166,10 @@ async fn params(request: Request) -> Result<Params, Refused> {
         })?,
         _ => Bytes::new(),
     };
-    Params::read(&query, &body, kind.as_ref().map(HeaderValue::as_bytes)).map_err(|failure| match failure.code {
-        Code::FormatError => Refused::Never(StatusCode::BAD_REQUEST, failure),
-        _ => Refused::Failed(failure),
+    Params::read(&query, &body, kind.as_ref().map(HeaderValue::as_bytes)).map_err(|failure| {
+        match failure.code {
+            Code::FormatError => Refused::Never(StatusCode::BAD_REQUEST, failure),
+            _ => Refused::Failed(failure),
+        }
     })
 }

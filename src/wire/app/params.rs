@@ -99,7 +99,8 @@ impl Params {
     /// How many lines of a log are wanted.
     pub fn lines(&self) -> Result<u32, Failure> {
         let Some(text) = self.optional("lines") else { return Ok(LINES) };
-        let wrong = || Failure::new(Code::ValueError, format!("lines: must be a number from 1 to {MAX_LINES}"));
+        let wrong =
+            || Failure::new(Code::ValueError, format!("lines: must be a number from 1 to {MAX_LINES}"));
         text.parse().ok().filter(|lines| (1..=MAX_LINES).contains(lines)).ok_or_else(wrong)
     }
 
@@ -197,7 +198,9 @@ fn named(id: &str) -> Result<Named, Failure> {
         None => (None, id),
     };
     let catalogue = |app: &str| {
-        !app.is_empty() && app.len() <= MAX_NAME && app.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        !app.is_empty()
+            && app.len() <= MAX_NAME
+            && app.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
     };
     if !is_name(name) || app_name.is_some_and(|app| !catalogue(app)) {
         let why = format!("app_id: must be 1 to {MAX_NAME} digits and lower-case letters");
