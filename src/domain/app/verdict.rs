@@ -12,6 +12,9 @@ use crate::domain::app::workload::{Health, Service, Source, Until, Workload};
 /// What a name in DNS may have at most (RFC 1035), and so an application's and a container's.
 pub const LONGEST_NAME: usize = 63;
 
+/// The most ports of a host that one application may publish: an engine has a rule, or a process, for each.
+const MOST_PUBLISHED: i64 = 10_000;
+
 /// What runs a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -160,12 +163,19 @@ fn cycles(workload: &Workload, findings: &mut Findings) {
 
 fn published(workload: &Workload, findings: &mut Findings) {
     let mut taken = BTreeSet::new();
+    let mut left = MOST_PUBLISHED;
     for service in &workload.services {
         for port in &service.ports {
             let (Some(host), None) = (port.host, &port.address) else { continue };
             // A range over one port leaves the choice to the engine.
             if host.first != host.last && port.container.first == port.container.last {
                 continue;
+            }
+            left -= i64::from(host.last - host.first) + 1;
+            if left < 0 {
+                let what = format!("ports: more than {MOST_PUBLISHED} are published");
+                findings.add(Finding::both(Code::BadValue, Effect::Cannot, at(service, "ports"), what));
+                return;
             }
             for number in host.first..=host.last {
                 if !taken.insert((number, port.protocol)) {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::app::instance::{File, Serving};
 use crate::domain::app::template::Entry;
-use crate::domain::app::workload::Range;
+use crate::domain::app::workload::{Range, Service};
 
 const COMPOSE: &str = "\
 services:
@@ -281,6 +281,15 @@ fn ports_are_wanted_by_the_variable_that_chooses_them_however_far_away() {
     assert_eq!(shown(&BTreeMap::new(), host), all);
 }
 
+/// Texts in which what the readers look for is frequent.
+fn dense() -> impl Strategy<Value = String> {
+    let bits = [
+        "$", "$$", "${", "}", ":-", "W9_ID", "=", ":", "\n", "'", "\"", "\\", "#", " ", "0", "8", "/", "-",
+        ".", "a",
+    ];
+    prop::collection::vec(prop::sample::select(bits.to_vec()), 0..20).prop_map(|bits| bits.concat())
+}
+
 fn protocols() -> impl Strategy<Value = BTreeSet<Protocol>> {
     prop::collection::btree_set(prop::sample::select(vec![Protocol::Tcp, Protocol::Udp]), 1..3)
 }
@@ -332,6 +341,26 @@ proptest! {
         let again = Env::parse(text.as_bytes(), super::ENV, &mut findings);
         let again: BTreeMap<String, String> = again.iter().map(|(k, v)| (k.to_owned(), v.value.clone())).collect();
         prop_assert_eq!(again, put, "{}", text);
+    }
+
+    #[test]
+    fn any_scalar_in_any_key_is_refused_or_rendered_as_it_was_read(
+        key in prop::sample::select(compose::keys::SERVICE.iter().map(|(key, _)| *key).collect::<Vec<_>>()),
+        value in prop_oneof![dense(), any::<String>(), prop::sample::select(vec!["1", "true", "a", "s", "/a:/b", "1g", "a=b"]).prop_map(str::to_owned)],
+    ) {
+        let text = serde_json::to_string(&value).unwrap();
+        for shape in [text.clone(), format!("[{text}]"), format!("{{a: {text}}}"), format!("[{{target: {text}}}]")] {
+            let document = format!("services:\n  s:\n    image: nginx:1\n    {key}: {shape}\n");
+            let template = template(&document, ENV);
+            let Ok(instance) = App::new().fill(&template, files("x", 0o644)) else { continue };
+            let rendered = instance.compose.expose();
+            let again = compose::read(rendered.as_bytes(), &Env::default(), &template, &Files::new(), &mut Findings::default());
+            let bare = |workload: &Workload| -> Vec<serde_json::Value> {
+                let bare = |it: &Service| Service { line: 0, profiles: Vec::new(), waits: Vec::new(), ..it.clone() };
+                workload.services.iter().map(|it| serde_json::to_value(bare(it)).unwrap()).collect()
+            };
+            prop_assert_eq!(again.as_ref().map(bare), Some(bare(&instance.workload)), "{}\n{}", document, rendered);
+        }
     }
 
     #[test]
