@@ -22,5 +22,6 @@ pub mod plan;
 pub mod phase;
 pub mod queue;
 pub mod view;
+pub mod kubernetes;
 #[cfg(test)]
 mod laws;
