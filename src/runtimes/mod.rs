@@ -2,6 +2,7 @@
 //! application, is decided above. What is not marked as the App's is never touched.
 
 pub mod docker;
+pub mod kubernetes;
 
 use std::collections::BTreeSet;
 

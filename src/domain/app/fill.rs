@@ -41,6 +41,8 @@ pub struct Order<'a> {
     pub choices: &'a Choices,
     /// `spec.domain`.
     pub domain: Option<&'a str>,
+    /// `spec.pullSecretRef`.
+    pub pull_secret: Option<&'a str>,
     /// The host's public name or address, for URLs.
     pub host: Option<&'a str>,
     /// `spec.resources`.
