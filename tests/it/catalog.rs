@@ -3,12 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cocoasyncer::catalog::library::Library;
 use cocoasyncer::catalog::{builtin, load};
-use cocoasyncer::domain::app::finding::{Code, Effect, Finding};
-use cocoasyncer::domain::app::template::{Checked, check};
+use cocoasyncer::domain::app::fill::{Order, allocate, instantiate, wanted_ports};
+use cocoasyncer::domain::app::finding::{Code, Effect, Finding, Right};
+use cocoasyncer::domain::app::instance::{AppKey, Choices, Wanted};
+use cocoasyncer::domain::app::template::{Checked, Template, check};
 use cocoasyncer::domain::app::verdict::{Backend, Verdict, verdict};
+use cocoasyncer::domain::secret::Secret;
 
 /// Templates with a trap each: the diverse ones and the nasty ones.
 const TRAPS: &[&str] = &[
@@ -148,5 +153,84 @@ fn no_finding_repeats_the_value_of_a_variable_that_is_secret() {
                 check(&template).findings.iter().any(|f| matches!(f.code, Code::NotYaml | Code::BadValue))
             );
         }
+    }
+}
+
+/// An order with choices as an install makes them.
+struct Wish {
+    key: AppKey,
+    version: String,
+    variables: BTreeMap<String, String>,
+    secrets: BTreeMap<String, Secret>,
+    choices: Choices,
+    allowed: BTreeSet<Right>,
+}
+
+impl Wish {
+    fn of(template: &Template, name: &str) -> Self {
+        let metadata = check(template).metadata.unwrap_or_default();
+        let wanted = wanted_ports(template, &BTreeMap::new());
+        let ports = allocate(&wanted, &BTreeMap::new(), &BTreeSet::new()).unwrap();
+        Self {
+            key: AppKey { namespace: "default".into(), name: name.into() },
+            version: metadata.versions.first().cloned().unwrap_or_else(|| "1".into()),
+            variables: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            choices: Choices { password: Secret::new("Pa55wordPa55wordX"), code: "c0de".into(), ports },
+            allowed: BTreeSet::new(),
+        }
+    }
+
+    fn order(&self, backend: Backend) -> Order<'_> {
+        Order {
+            key: &self.key,
+            uid: "u-1",
+            version: &self.version,
+            variables: &self.variables,
+            secret_variables: &self.secrets,
+            choices: &self.choices,
+            domain: None,
+            host: Some("192.0.2.7"),
+            resources: None,
+            allowed: &self.allowed,
+            wanted: Wanted::default(),
+            backend,
+        }
+    }
+}
+
+/// Of a built-in template: ports that it wants, who serves, its address, its login, its containers.
+const BUILT_IN: &[(&str, &str)] = &[(
+    "ghost",
+    "W9_HTTP_PORT_SET=9001 | ghost:2368<9001 http | http://192.0.2.7:9001 | - Pa55wordPa55wordX | a7blog a7blog-mysql",
+)];
+
+#[test]
+fn built_in_templates_become_the_instances_that_they_describe() {
+    for (name, expect) in BUILT_IN {
+        let offer = Library::built_in().get(name).unwrap();
+        let wish = Wish::of(&offer.template, "7blog");
+        let instance =
+            instantiate(&offer.template, Arc::new(offer.files().unwrap()), &wish.order(Backend::Docker))
+                .unwrap();
+        let ports: Vec<String> =
+            wish.choices.ports.iter().map(|(key, port)| format!("{key}={port}")).collect();
+        let serving = instance.serving.as_ref().map(|it| {
+            let host = it.host.map(|host| host.to_string()).unwrap_or_default();
+            format!("{}:{}<{host}{}", it.service, it.port, if it.http { " http" } else { "" })
+        });
+        let containers: Vec<&str> =
+            instance.workload.services.iter().filter_map(|it| it.container.as_deref()).collect();
+        let login = |it: Option<&str>| it.unwrap_or("-").to_owned();
+        let shown = format!(
+            "{} | {} | {} | {} {} | {}",
+            ports.join(" "),
+            serving.unwrap_or_default(),
+            instance.url.as_deref().unwrap_or("-"),
+            login(instance.user_name.as_deref()),
+            login(instance.password.as_ref().map(Secret::expose)),
+            containers.join(" "),
+        );
+        assert_eq!(shown, *expect, "{name}\n{}\n{}", instance.env.expose(), instance.compose.expose());
     }
 }

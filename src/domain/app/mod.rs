@@ -17,10 +17,12 @@ pub mod template;
 pub mod registry;
 pub mod instance;
 pub mod fill;
+pub mod render;
 pub mod observed;
 pub mod plan;
 pub mod phase;
 pub mod queue;
 pub mod view;
+pub mod kubernetes;
 #[cfg(test)]
 mod laws;
