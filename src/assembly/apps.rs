@@ -18,6 +18,7 @@ use crate::controllers::app::shared::AppContext;
 use crate::controllers::shared::context::Context;
 use crate::controllers::{app, catalog};
 use crate::domain::app::instance::AppKey;
+use crate::domain::app::kubernetes::Options;
 use crate::domain::app::view::AppsView;
 use crate::http::app::state::{AppApiSettings, AppState, Senses};
 use crate::http::auth::Auth;
@@ -56,7 +57,7 @@ impl Applications {
         metrics.register(registry).context("register the applications' metrics")?;
         let docker = docker(settings)?;
         let kubernetes = match &settings.plane {
-            Plane::Cluster(_) => Some(Arc::new(KubernetesRuntime::new(ctx.client.clone())) as Arc<dyn Runtime>),
+            Plane::Cluster(_) => Some(Arc::new(KubernetesRuntime::new(ctx.client.clone(), Options::default())) as Arc<dyn Runtime>),
             // A plane alone starts no pods.
             Plane::Embedded(_) => None,
         };
