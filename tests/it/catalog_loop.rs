@@ -158,3 +158,4 @@ async fn a_folder_is_followed_and_one_that_vanished_keeps_what_it_gave() {
     assert!(offers(&kept.library, "blog", "blog:2"));
     std::fs::rename(kept.folder.path().with_extension("away"), kept.folder.path()).unwrap();
     until("it can be read again", || std::future::ready(kept.figure(&readable(1)).then_some(()))).await;
+}
