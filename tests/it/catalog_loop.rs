@@ -1,18 +1,12 @@
 //! The catalogue as it changes: folders and ConfigMaps over a plane.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use cocoasyncer::api::{CATALOG_LABEL, SYSTEM_NAMESPACE};
 use cocoasyncer::catalog::library::{Library, Offer};
 use cocoasyncer::catalog::sources::{Source, Sources};
-use cocoasyncer::catalog::{builtin, load};
 use cocoasyncer::controllers::catalog::{self, Wiring};
 use cocoasyncer::controlplane::ControlPlane;
-use cocoasyncer::domain::app::finding::{Code, Effect, Finding};
-use cocoasyncer::domain::app::template::{Checked, check};
-use cocoasyncer::domain::app::verdict::{Backend, Verdict, verdict};
 use cocoasyncer::telemetry::metrics::catalog::CatalogMetrics;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
