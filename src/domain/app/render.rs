@@ -91,7 +91,7 @@ fn flag(flag: bool) -> Value {
 fn duration(duration: Option<Duration>) -> Value {
     duration.map_or(Value::Null, |time| match time.subsec_nanos() {
         0 => format!("{}s", time.as_secs()).into(),
-        _ => format!("{}us", time.as_micros()).into(),
+        nanos => format!("{}s{nanos}ns", time.as_secs()).into(),
     })
 }
 

@@ -132,7 +132,8 @@ fn engine_only(node: &Node) -> BTreeMap<String, String> {
 fn logging(node: &Node, reading: &mut Reading<'_>) -> Option<(String, BTreeMap<String, String>)> {
     let logging = node.get("logging").filter(|logging| !logging.is_null())?;
     let driver = reading.text(logging, "driver").unwrap_or_default().to_owned();
-    Some((driver, mapped(logging, "options", reading)))
+    let options = mapped(logging, "options", reading);
+    (!driver.is_empty() || !options.is_empty()).then_some((driver, options))
 }
 
 /// The pairs under `key` as a map.

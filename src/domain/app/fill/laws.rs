@@ -364,7 +364,7 @@ proptest! {
     }
 
     #[test]
-    fn a_user_s_value_is_a_value_and_never_structure(value in "[^\u{0}]*", name in "[a-z0-9]{2,40}") {
+    fn a_user_s_value_is_a_value_and_never_structure(value in "[^\u{0}]*", name in "[a-z0-9]{1,40}") {
         let mut app = App::new().with("FREE_TEXT", &value);
         app.name = name;
         let compose = COMPOSE.replace("CODE: $W9_RCODE", "CODE: <$FREE_TEXT>");
