@@ -46,7 +46,12 @@ pub async fn take(
     renew(engine, instance, &to, names::of_snapshot(instance, name, label)).await?;
     copy(engine, instance, name, (&from, &to), aid).await?;
     let home = home.clone();
-    offline(move || home.remember(|known| drop(known.snapshots.insert(to)))).await
+    offline(move || {
+        home.remember(|known| {
+            known.snapshots.insert(to);
+        })
+    })
+    .await
 }
 
 /// Puts the copy of volume `name` under `label` back. The App's containers that hold the volume go: they are made anew.
@@ -95,7 +100,12 @@ pub async fn forget(
         drop_volume(engine, &copy).await?;
     }
     let home = home.clone();
-    offline(move || home.remember(|known| drop(known.snapshots.remove(&copy)))).await
+    offline(move || {
+        home.remember(|known| {
+            known.snapshots.remove(&copy);
+        })
+    })
+    .await
 }
 
 /// The labels of a volume; none: there is no such volume.
@@ -150,7 +160,8 @@ async fn image(engine: &Engine, instance: &Instance, name: &str) -> Result<Strin
     }
     let containers = own_containers(engine, &instance.key, &instance.uid).await?;
     containers.into_iter().find_map(|container| container.image_id).ok_or_else(|| {
-        let what = format!("volume {name} can't be copied: no image of the application is there to do it with");
+        let what =
+            format!("volume {name} can't be copied: no image of the application is there to do it with");
         RuntimeError::new(Kind::ImageUnknown, Class::Transient, what)
     })
 }
@@ -169,7 +180,10 @@ async fn copy(
         typ: Some(MountType::VOLUME),
         read_only: Some(read_only),
         // What the image has at that place is no part of the copy.
-        volume_options: Some(bollard::models::MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+        volume_options: Some(bollard::models::MountVolumeOptions {
+            no_copy: Some(true),
+            ..Default::default()
+        }),
         ..Mount::default()
     };
     let body = ContainerCreateBody {
