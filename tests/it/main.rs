@@ -18,3 +18,4 @@ mod rfc2136;
 mod catalog;
 mod catalog_loop;
 mod app_api;
+mod docker;
