@@ -16,3 +16,4 @@ mod conformance;
 mod process;
 mod rfc2136;
 mod catalog;
+mod kubernetes;
