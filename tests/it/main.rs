@@ -19,3 +19,4 @@ mod catalog;
 mod catalog_loop;
 mod app_api;
 mod docker;
+mod kubernetes;
