@@ -17,6 +17,7 @@ pub mod prompt;
 pub mod provider;
 pub mod resolve;
 pub mod serve;
+pub mod serve_apps;
 pub mod service;
 pub mod simulate;
 pub mod status;
