@@ -5,6 +5,7 @@
 
 mod app_list;
 mod baseline;
+mod catalog;
 mod death;
 mod dns;
 mod http;
@@ -37,6 +38,7 @@ type Area = fn() -> anyhow::Result<Vec<Figure>>;
 /// In the order of the table; quick ones first, so that a mistake shows early.
 const AREAS: [(&str, Area); 9] = [
     ("planning", planning::run),
+    ("catalog", catalog::run),
     ("resync", resync::run),
     ("plane", plane::run),
     ("http", http::run),

@@ -17,7 +17,8 @@ use kube::Api;
 
 use crate::api::app::App;
 use crate::cli::Ctx;
-use crate::cli::catalog::{self, CatalogCommand, Folders};
+use crate::cli::catalog::offered::Folders;
+use crate::cli::catalog::{self, CatalogCommand};
 use crate::cli::connect::Plane;
 use crate::cli::error::CliError;
 

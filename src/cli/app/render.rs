@@ -85,7 +85,9 @@ pub(super) fn render(args: &RenderArgs, ctx: &mut Ctx<'_>) -> Result<(), CliErro
 fn offer(args: &RenderArgs) -> Result<Arc<Offer>, CliError> {
     let Some(folder) = &args.template else {
         let name = args.app.as_deref().unwrap_or_default();
-        let none = || CliError::NotFound(format!("the built-in catalogue has no {name}: name a folder by --template"));
+        let none = || {
+            CliError::NotFound(format!("the built-in catalogue has no {name}: name a folder by --template"))
+        };
         return Library::built_in().get(name).ok_or_else(none);
     };
     if !folder.is_dir() {
@@ -102,13 +104,15 @@ fn offer(args: &RenderArgs) -> Result<Arc<Offer>, CliError> {
 /// Where the files of the one template below `folder` lie: there, or in its only folder.
 fn source(folder: &Path) -> PathBuf {
     let here = ["docker-compose.yml", "variables.json"].iter().any(|file| folder.join(file).exists());
-    let below = || std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+    let below =
+        || std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
     if here { folder.to_owned() } else { below().unwrap_or_else(|| folder.to_owned()) }
 }
 
 fn instance(args: &RenderArgs, offer: &Offer, lang: Lang) -> Result<Instance, CliError> {
     let template = &offer.template;
-    let plain = || template.name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let plain =
+        || template.name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     let name = args.name.clone().unwrap_or_else(plain);
     if !is_name(&name) {
         let why = format!("must be 1 to {MAX_NAME} digits and lower-case letters");
@@ -267,7 +271,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let compose = "services:\n  a:\n    image: a:1\n    privileged: true\n";
         std::fs::write(folder.path().join("docker-compose.yml"), compose).unwrap();
-        let metadata = r#"{"name":"a","edition":[{"version":["1"]}],"requirements":{"cpu":1,"memory":1,"disk":1}}"#;
+        let metadata =
+            r#"{"name":"a","edition":[{"version":["1"]}],"requirements":{"cpu":1,"memory":1,"disk":1}}"#;
         std::fs::write(folder.path().join("variables.json"), metadata).unwrap();
         let template = Some(folder.path().to_owned());
         let mut args = RenderArgs { app: None, template, name: Some("a".into()), ..args("", On::Docker) };

@@ -4,6 +4,8 @@ pub mod variables;
 pub mod ports;
 pub mod digest;
 pub mod people;
+#[cfg(test)]
+mod laws;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use crate::domain::app::instance::{AppKey, Choices, Files, Instance, Wanted};
 use crate::domain::app::metadata::Metadata;
 use crate::domain::app::render;
 use crate::domain::app::template::{self, ENV, Template, is_secret};
-use crate::domain::app::verdict::{Backend, Verdict, judge};
+use crate::domain::app::verdict::{Backend, LONGEST_NAME, Verdict, judge};
 use crate::domain::app::workload::{Protocol, Workload};
 use crate::domain::secret::Secret;
 
@@ -75,8 +77,6 @@ pub fn id(name: &str) -> String {
     }
 }
 
-/// What a name in DNS may have at most (RFC 1035), and so an application's.
-const LONGEST_NAME: usize = 63;
 /// Shorter values are words such as `admin`, which any text may hold.
 const SHORTEST_MASK: usize = 8;
 

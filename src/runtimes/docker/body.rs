@@ -5,8 +5,8 @@ use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, Mount, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig, PortBinding,
-    PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    HostConfigLogConfig, Mount, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig,
+    PortBinding, PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::{engine_only, files, names};
@@ -63,7 +63,9 @@ pub fn container(instance: &Instance, service: &Service, place: &Place<'_>) -> C
         stop_timeout: service.stop_grace.map(|grace| i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)),
         host_config: Some(host(instance, service, place)),
         networking_config: own.then(|| NetworkingConfig {
-            endpoints_config: Some([(names::network(&instance.key.name), endpoint(instance, service))].into()),
+            endpoints_config: Some(
+                [(names::network(&instance.key.name), endpoint(instance, service))].into(),
+            ),
         }),
         ..ContainerCreateBody::default()
     };
@@ -190,7 +192,8 @@ fn health(service: &Service) -> Option<HealthConfig> {
         Health::Checked => service.check.as_ref()?,
     };
     let Check { command, shell, interval, timeout, retries, start_period, start_interval } = check;
-    let nanos = |time: &Option<std::time::Duration>| time.and_then(|time| i64::try_from(time.as_nanos()).ok());
+    let nanos =
+        |time: &Option<std::time::Duration>| time.and_then(|time| i64::try_from(time.as_nanos()).ok());
     let first = if *shell { "CMD-SHELL" } else { "CMD" };
     Some(HealthConfig {
         test: Some(std::iter::once(first.to_owned()).chain(command.iter().cloned()).collect()),
@@ -217,11 +220,12 @@ fn ports(service: &Service) -> (Vec<String>, PortMap) {
     for Port { host, container, protocol, address } in &service.ports {
         for (nth, port) in (container.first..=container.last).enumerate() {
             let name = format!("{port}/{}", word(*protocol));
-            let number = host.map(|host| match container.first == container.last && host.first != host.last {
-                // Any free one of them.
-                true => format!("{}-{}", host.first, host.last),
-                false => (usize::from(host.first) + nth).to_string(),
-            });
+            let number =
+                host.map(|host| match container.first == container.last && host.first != host.last {
+                    // Any free one of them.
+                    true => format!("{}-{}", host.first, host.last),
+                    false => (usize::from(host.first) + nth).to_string(),
+                });
             let binding = PortBinding { host_ip: address.clone(), host_port: number };
             published.entry(name.clone()).or_default().get_or_insert_default().push(binding);
             if !exposed.contains(&name) {

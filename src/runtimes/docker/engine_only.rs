@@ -102,7 +102,10 @@ mod tests {
         let mut body = ContainerCreateBody::default();
         put(&Service { engine_only, ..Service::default() }, &mut body);
         let host = body.host_config.unwrap();
-        assert_eq!((host.pids_limit, host.memory_swap, host.cpu_period), (Some(100), Some(1 << 30), Some(50_000)));
+        assert_eq!(
+            (host.pids_limit, host.memory_swap, host.cpu_period),
+            (Some(100), Some(1 << 30), Some(50_000))
+        );
         assert_eq!((host.cpuset_cpus.as_deref(), host.oom_kill_disable), (Some("0-1"), Some(true)));
         assert_eq!((host.runtime.as_deref(), host.memory_swappiness), (Some("runc"), None));
         assert_eq!(body.domainname.as_deref(), Some("example.com"));

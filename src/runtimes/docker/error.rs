@@ -14,7 +14,8 @@ const CLIP: usize = 300;
 
 /// `text` in one line, its end cut off where it is long.
 pub fn clip(text: &str) -> String {
-    let line: Vec<&str> = text.split(|c: char| c.is_control() || c == ' ').filter(|w| !w.is_empty()).collect();
+    let line: Vec<&str> =
+        text.split(|c: char| c.is_control() || c == ' ').filter(|w| !w.is_empty()).collect();
     let line = line.join(" ");
     match line.char_indices().nth(CLIP) {
         Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
@@ -95,7 +96,9 @@ fn answered(what: &str, status: u16, message: &str) -> RuntimeError {
         (Kind::NameTaken, Class::Transient, "the name is somebody else's: remove or rename that")
     } else if has(&["no such image"]) {
         (Kind::ImageUnknown, Class::Transient, "the image went away: it is pulled again")
-    } else if status == 400 || has(&["oci runtime", "mount", "exec format error", "unknown log", "could not select device"]) {
+    } else if status == 400
+        || has(&["oci runtime", "mount", "exec format error", "unknown log", "could not select device"])
+    {
         (Kind::Refused, Class::User, "the template asks for what this engine can't do")
     } else if matches!(status, 401 | 403) {
         (Kind::Rights, Class::User, "the engine's policy forbids it")
@@ -110,7 +113,9 @@ pub fn taken(what: &str, name: &str) -> RuntimeError {
     RuntimeError::new(
         Kind::NameTaken,
         Class::User,
-        format!("{what} {name} is there already and is not this application's: remove it or choose another name"),
+        format!(
+            "{what} {name} is there already and is not this application's: remove it or choose another name"
+        ),
     )
 }
 
@@ -121,8 +126,18 @@ mod tests {
     #[test]
     fn the_engines_words_say_who_can_mend_it() {
         let table = [
-            (500, "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated", Kind::PortTaken, Class::Transient),
-            (409, "Conflict. The container name \"/x\" is already in use by container \"abc\"", Kind::NameTaken, Class::Transient),
+            (
+                500,
+                "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated",
+                Kind::PortTaken,
+                Class::Transient,
+            ),
+            (
+                409,
+                "Conflict. The container name \"/x\" is already in use by container \"abc\"",
+                Kind::NameTaken,
+                Class::Transient,
+            ),
             (500, "write /var/lib/x: no space left on device", Kind::NoSpace, Class::Transient),
             (404, "No such image: redis:8", Kind::ImageUnknown, Class::Transient),
             (400, "invalid mount config for type \"bind\"", Kind::Refused, Class::User),

@@ -283,7 +283,12 @@ fn items(instance: &Instance) -> Vec<Item<'_>> {
             mode: 0o600,
             rendered: true,
         },
-        Item { path: ".env".to_owned(), bytes: instance.env.expose().as_bytes(), mode: 0o600, rendered: true },
+        Item {
+            path: ".env".to_owned(),
+            bytes: instance.env.expose().as_bytes(),
+            mode: 0o600,
+            rendered: true,
+        },
     ];
     for (path, file) in instance.files.iter().filter(|(path, _)| !path.ends_with('/')) {
         items.push(Item { path: path.clone(), bytes: &file.bytes, mode: file.mode, rendered: false });

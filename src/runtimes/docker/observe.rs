@@ -136,9 +136,8 @@ async fn volumes(engine: &Engine, instance: &Instance) -> Result<BTreeSet<String
 /// Whether no container but this App's uses a volume.
 pub async fn is_free(engine: &Engine, instance: &Instance, volume: &str) -> Result<bool, RuntimeError> {
     let users = engine.containers(&[("volume".to_owned(), vec![volume.to_owned()])].into()).await?;
-    let ours = |user: &ContainerSummary| {
-        whose(user.labels.as_ref(), &instance.key, &instance.uid) == Whose::Ours
-    };
+    let ours =
+        |user: &ContainerSummary| whose(user.labels.as_ref(), &instance.key, &instance.uid) == Whose::Ours;
     // The engine's filter takes a part of the name for the name.
     let uses = |user: &&ContainerSummary| {
         user.mounts.iter().flatten().any(|mount| mount.name.as_deref() == Some(volume))
@@ -164,9 +163,11 @@ async fn container(
     if let Some(changed) = changed(instance, service, &found) {
         digest = format!("{digest}, {changed} by hand");
     }
-    let address = found.network_settings.as_ref().and_then(|net| net.networks.as_ref()).and_then(|all| {
-        all.get(&names::network(&instance.key.name))?.ip_address.as_ref()?.parse().ok()
-    });
+    let address = found
+        .network_settings
+        .as_ref()
+        .and_then(|net| net.networks.as_ref())
+        .and_then(|all| all.get(&names::network(&instance.key.name))?.ip_address.as_ref()?.parse().ok());
     let kind = state_of(&state);
     let last = match (kind, state.exit_code) {
         (State::Restarting, _) => logs::last_line(engine, id).await,
@@ -183,7 +184,9 @@ async fn container(
         state: kind,
         health: health(&state),
         restarts: found.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
-        exit: matches!(kind, State::Exited | State::Dead | State::Restarting).then_some(state.exit_code).flatten(),
+        exit: matches!(kind, State::Exited | State::Dead | State::Restarting)
+            .then_some(state.exit_code)
+            .flatten(),
         started: time(state.started_at.as_deref()),
         ended: time(state.finished_at.as_deref()),
         address,

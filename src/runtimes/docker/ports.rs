@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_stopped_container_still_wants_its_ports() {
-        let binding = |port: &str| bollard::models::PortBinding { host_ip: None, host_port: Some(port.into()) };
+        let binding =
+            |port: &str| bollard::models::PortBinding { host_ip: None, host_port: Some(port.into()) };
         let wanted: PortMap = [
             ("80/tcp".to_owned(), Some(vec![binding("8080"), binding("")])),
             ("53/udp".to_owned(), Some(vec![binding("5353")])),

@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn an_answer_counts_unless_it_is_a_gateways_excuse() {
-        for good in ["HTTP/1.1 200 OK", "HTTP/1.0 401 No", "HTTP/1.1 500 Oh", "HTTP/1.1 302 F", "\u{15}\u{3}"] {
+        for good in ["HTTP/1.1 200 OK", "HTTP/1.0 401 No", "HTTP/1.1 500 Oh", "HTTP/1.1 302 F", "\u{15}\u{3}"]
+        {
             assert_eq!(judge(good.as_bytes()), Ok(()), "{good}");
         }
         for bad in ["HTTP/1.1 502 Bad", "HTTP/1.1 503 S", "", "SSH-2.0-x"] {

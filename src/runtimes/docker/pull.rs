@@ -152,19 +152,32 @@ fn failed(image: &str, status: u16, message: &str, login: Option<&Login>) -> Run
                 "there is no such image, or it is private: check its name, or give spec.pullSecretRef",
             ),
         }
-    } else if has(&["unauthorized", "authentication required", "incorrect username", "denied", "no basic auth"]) {
+    } else if has(&[
+        "unauthorized",
+        "authentication required",
+        "incorrect username",
+        "denied",
+        "no basic auth",
+    ]) {
         (Kind::Credentials, Class::User, "the registry wants another login: check spec.pullSecretRef")
     } else if has(&["no matching manifest"]) {
         (Kind::ImageUnknown, Class::User, "the image is not made for this host's platform")
     } else if has(&["toomanyrequests", "too many requests", "rate limit"]) {
         (Kind::RegistryUnreachable, Class::Transient, "the registry limits pulls: give a login, or wait")
-    } else if has(&["manifest unknown", "name unknown", "name_unknown", "not found: ", "no such image", "invalid reference"])
-        || has(&["manifest for"]) && has(&["not found"])
+    } else if has(&[
+        "manifest unknown",
+        "name unknown",
+        "name_unknown",
+        "not found: ",
+        "no such image",
+        "invalid reference",
+    ]) || has(&["manifest for"]) && has(&["not found"])
         || matches!(status, 400 | 404)
     {
         (Kind::ImageUnknown, Class::User, "there is no such image or tag: check the version")
     } else {
-        let hint = "the registry can't be reached or does not answer: check the network, a mirror and the proxy";
+        let hint =
+            "the registry can't be reached or does not answer: check the network, a mirror and the proxy";
         (Kind::RegistryUnreachable, Class::Transient, hint)
     };
     let mut said = clip(message);
@@ -242,15 +255,31 @@ mod tests {
         let login = Login { user: "u".into(), password: Secret::new("hunter22") };
         let table = [
             ("manifest for redis:99 not found: manifest unknown: manifest unknown", None, Kind::ImageUnknown),
-            ("pull access denied for x, repository does not exist or may require 'docker login'", None, Kind::ImageUnknown),
-            ("pull access denied for x, repository does not exist or may require 'docker login'", Some(&login), Kind::Credentials),
-            ("Get https://h/v2/: unauthorized: incorrect username or password", Some(&login), Kind::Credentials),
+            (
+                "pull access denied for x, repository does not exist or may require 'docker login'",
+                None,
+                Kind::ImageUnknown,
+            ),
+            (
+                "pull access denied for x, repository does not exist or may require 'docker login'",
+                Some(&login),
+                Kind::Credentials,
+            ),
+            (
+                "Get https://h/v2/: unauthorized: incorrect username or password",
+                Some(&login),
+                Kind::Credentials,
+            ),
             ("Get https://h/v2/: dial tcp: lookup h: no such host", None, Kind::RegistryUnreachable),
             ("Get https://h/v2/: net/http: TLS handshake timeout", None, Kind::RegistryUnreachable),
             ("received unexpected HTTP status: 500 Internal Server Error", None, Kind::RegistryUnreachable),
             ("toomanyrequests: You have reached your pull rate limit", None, Kind::RegistryUnreachable),
             ("write /var/lib/docker/tmp/x: no space left on device", None, Kind::NoSpace),
-            ("no matching manifest for linux/arm64/v8 in the manifest list entries", None, Kind::ImageUnknown),
+            (
+                "no matching manifest for linux/arm64/v8 in the manifest list entries",
+                None,
+                Kind::ImageUnknown,
+            ),
             ("invalid reference format", None, Kind::ImageUnknown),
         ];
         for (message, login, kind) in table {

@@ -150,7 +150,8 @@ async fn image(engine: &Engine, instance: &Instance, name: &str) -> Result<Strin
     }
     let containers = own_containers(engine, &instance.key, &instance.uid).await?;
     containers.into_iter().find_map(|container| container.image_id).ok_or_else(|| {
-        let what = format!("volume {name} can't be copied: no image of the application is there to do it with");
+        let what =
+            format!("volume {name} can't be copied: no image of the application is there to do it with");
         RuntimeError::new(Kind::ImageUnknown, Class::Transient, what)
     })
 }
@@ -169,7 +170,10 @@ async fn copy(
         typ: Some(MountType::VOLUME),
         read_only: Some(read_only),
         // What the image has at that place is no part of the copy.
-        volume_options: Some(bollard::models::MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+        volume_options: Some(bollard::models::MountVolumeOptions {
+            no_copy: Some(true),
+            ..Default::default()
+        }),
         ..Mount::default()
     };
     let body = ContainerCreateBody {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bollard::models::{EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptions,
+    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptions,
 };
 
 use super::body::{self, Place};
@@ -81,7 +81,11 @@ pub async fn step(
 
 fn service<'a>(instance: &'a Instance, name: &str) -> Result<&'a Service, RuntimeError> {
     let missing = || {
-        RuntimeError::new(Kind::Other, Class::Bug, format!("the application has no service {name} to work on"))
+        RuntimeError::new(
+            Kind::Other,
+            Class::Bug,
+            format!("the application has no service {name} to work on"),
+        )
     };
     instance.workload.service(name).ok_or_else(missing)
 }
@@ -150,7 +154,11 @@ async fn volume(engine: &Engine, instance: &Instance, name: &str) -> Result<(), 
 }
 
 /// The id of a service's container, where it is this App's.
-async fn own(engine: &Engine, instance: &Instance, service: &Service) -> Result<Option<String>, RuntimeError> {
+async fn own(
+    engine: &Engine,
+    instance: &Instance,
+    service: &Service,
+) -> Result<Option<String>, RuntimeError> {
     Ok(find(engine, instance, service).await?.map(|(id, _)| id))
 }
 
@@ -273,7 +281,12 @@ async fn start(
 }
 
 /// Stops a container and waits until it has ended.
-pub async fn stop(engine: &Engine, id: &str, name: &str, grace: Option<Duration>) -> Result<(), RuntimeError> {
+pub async fn stop(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    grace: Option<Duration>,
+) -> Result<(), RuntimeError> {
     // The engine answers when it has ended.
     let docker = engine.docker.clone().with_timeout(DEADLINE + grace.unwrap_or_default());
     match docker.stop_container(id, None::<StopContainerOptions>).await {

@@ -55,7 +55,8 @@ impl KubernetesRuntime {
         }
         let (kind, name) = (of(wanted)?, text(wanted, "/metadata/name"));
         let found = kind.api(&self.client, &instance.key.namespace).get_opt(name).await;
-        let found = found.map_err(|e| failed(format!("read {} {name}", kind.2), e, |t| instance.masked(t)))?;
+        let found =
+            found.map_err(|e| failed(format!("read {} {name}", kind.2), e, |t| instance.masked(t)))?;
         let Some(found) = found else { return Ok(None) };
         match whose(&found, &instance.key, &instance.uid) {
             Whose::Ours => Ok(Some(found)),
@@ -161,7 +162,9 @@ impl KubernetesRuntime {
 
 /// A name that is somebody else's.
 fn taken(what: &str, then: &str) -> RuntimeError {
-    let words = format!("{what} is somebody else's in this namespace; {then}. Install under another name or namespace");
+    let words = format!(
+        "{what} is somebody else's in this namespace; {then}. Install under another name or namespace"
+    );
     RuntimeError::new(Kind::NameTaken, Class::User, words)
 }
 

@@ -19,7 +19,8 @@ const GIB: f64 = (1u64 << 30) as f64;
 impl KubernetesRuntime {
     /// What the roomiest node has left by its pods' requests. Disks come from a storage class, which nobody can ask.
     pub(super) async fn room(&self) -> Result<Capacity, RuntimeError> {
-        let (nodes, pods): (Api<Node>, Api<Pod>) = (Api::all(self.client.clone()), Api::all(self.client.clone()));
+        let (nodes, pods): (Api<Node>, Api<Pod>) =
+            (Api::all(self.client.clone()), Api::all(self.client.clone()));
         let nodes = match nodes.list(&ListParams::default()).await {
             Ok(nodes) => nodes.items,
             Err(kube::Error::Api(status)) if status.code == 403 => return Ok(UNKNOWN),
@@ -41,14 +42,16 @@ fn left(nodes: &[Node], pods: &[Pod]) -> Capacity {
         let Some(spec) = &pod.spec else { continue };
         let Some(node) = spec.node_name.as_deref() else { continue };
         let of = |key: &str| -> f64 {
-            let requests = spec.containers.iter().filter_map(|c| c.resources.as_ref()?.requests.as_ref()?.get(key));
+            let requests =
+                spec.containers.iter().filter_map(|c| c.resources.as_ref()?.requests.as_ref()?.get(key));
             requests.filter_map(number).sum()
         };
         let entry = used.entry(node).or_default();
         *entry = (entry.0 + of("cpu"), entry.1 + of("memory"));
     }
     let usable = |node: &&Node| {
-        let ready = node.status.iter().flat_map(|s| s.conditions.iter().flatten()).find(|c| c.type_ == "Ready");
+        let ready =
+            node.status.iter().flat_map(|s| s.conditions.iter().flatten()).find(|c| c.type_ == "Ready");
         ready.is_none_or(|ready| ready.status == "True")
             && !node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true))
     };
@@ -99,7 +102,13 @@ mod tests {
 
     #[test]
     fn quantities_are_read() {
-        for (text, expect) in [("500m", 0.5), ("2", 2.0), ("16Gi", 16.0 * GIB), ("1e3", 1000.0), ("7950912Ki", 7950912.0 * 1024.0)] {
+        for (text, expect) in [
+            ("500m", 0.5),
+            ("2", 2.0),
+            ("16Gi", 16.0 * GIB),
+            ("1e3", 1000.0),
+            ("7950912Ki", 7950912.0 * 1024.0),
+        ] {
             assert_eq!(number(&Quantity(text.into())), Some(expect), "{text}");
         }
         assert_eq!(number(&Quantity("much".into())), None);
@@ -108,8 +117,11 @@ mod tests {
     #[test]
     fn the_roomiest_usable_node_counts_and_requests_are_taken_off() {
         let node = |name: &str, memory: &str, cordoned: bool| -> Node {
-            serde_json::from_value(json!({ "metadata": { "name": name }, "spec": { "unschedulable": cordoned },
-                "status": { "allocatable": { "cpu": "4", "memory": memory } } })).unwrap()
+            serde_json::from_value(
+                json!({ "metadata": { "name": name }, "spec": { "unschedulable": cordoned },
+                "status": { "allocatable": { "cpu": "4", "memory": memory } } }),
+            )
+            .unwrap()
         };
         let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "b",
             "containers": [{ "name": "c", "resources": { "requests": { "cpu": "500m", "memory": "6Gi" } } }] } }))

@@ -21,7 +21,8 @@ impl KubernetesRuntime {
     ) -> Result<Vec<LogLine>, RuntimeError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
         let labels = format!("{APP_LABEL}={},{APP_NAMESPACE_LABEL}={}", key.name, key.namespace);
-        let mut pods = api.list(&ListParams::default().labels(&labels)).await.map_err(plainly("list pods"))?.items;
+        let mut pods =
+            api.list(&ListParams::default().labels(&labels)).await.map_err(plainly("list pods"))?.items;
         pods.sort_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.name_any()));
         let mut all = Vec::new();
         for pod in &pods {

@@ -41,7 +41,8 @@ impl Scene {
             let name = object.name_any();
             self.wanted.iter().any(|w| text(w, "/kind") == kind.2 && text(w, "/metadata/name") == name)
         };
-        let strays = self.objects.iter().filter(move |(kind, object)| *kind != CLAIM && !wanted(kind, object));
+        let strays =
+            self.objects.iter().filter(move |(kind, object)| *kind != CLAIM && !wanted(kind, object));
         strays.map(|(kind, object)| (*kind, object))
     }
 }
@@ -120,7 +121,8 @@ impl KubernetesRuntime {
         for (service, name) in &group.services {
             let container = match pod {
                 Some(pod) => {
-                    let mut container = pods::container(pod, name, instance.workload.service(service), group.job);
+                    let mut container =
+                        pods::container(pod, name, instance.workload.service(service), group.job);
                     if container.state == State::Restarting {
                         self.last_words(pod, name, &mut container).await;
                     }

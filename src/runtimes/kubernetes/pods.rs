@@ -157,6 +157,7 @@ fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
 }
 
 fn said(reason: Option<String>, message: Option<String>) -> Option<String> {
-    let parts: Vec<String> = [reason, message].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    let parts: Vec<String> =
+        [reason, message].into_iter().flatten().filter(|part| !part.is_empty()).collect();
     (!parts.is_empty()).then(|| parts.join(": "))
 }

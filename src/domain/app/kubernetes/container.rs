@@ -38,7 +38,9 @@ pub(crate) fn container(
         let told = draft.names.told(value);
         match is_variable(key) {
             true => drop(values.data.insert(key.clone(), encoded(&told))),
-            false => draft.degrade(format!("{}.environment", service.name), format!("a pod can't have {key}")),
+            false => {
+                draft.degrade(format!("{}.environment", service.name), format!("a pod can't have {key}"))
+            }
         }
     }
     for (key, words) in [("command", &service.entrypoint), ("args", &service.command)] {
@@ -124,7 +126,10 @@ fn resources(draft: &mut Draft<'_>, service: &Service) -> Map<String, Value> {
         most.insert("nvidia.com/gpu".into(), Value::from(gpus.max(1).to_string()));
     }
     let both = [("limits", most), ("requests", promised)];
-    both.into_iter().filter(|(_, map)| !map.is_empty()).map(|(k, map)| (k.into(), Value::Object(map))).collect()
+    both.into_iter()
+        .filter(|(_, map)| !map.is_empty())
+        .map(|(k, map)| (k.into(), Value::Object(map)))
+        .collect()
 }
 
 /// What lies in the service's Secret.
@@ -148,7 +153,9 @@ impl Values {
 
     /// Hides a check with a secret in a variable, where a shell can read it there; whether it did.
     fn check(&mut self, draft: &mut Draft<'_>, service: &Service) -> bool {
-        let Some(check) = service.check.as_ref().filter(|_| service.health == Health::Checked) else { return false };
+        let Some(check) = service.check.as_ref().filter(|_| service.health == Health::Checked) else {
+            return false;
+        };
         let text = check.command.join(" ");
         if draft.instance.masked(&text) == text {
             return false;

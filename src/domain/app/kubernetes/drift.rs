@@ -52,11 +52,14 @@ mod tests {
 
     #[test]
     fn additions_are_no_drift_and_changes_are() {
-        let wanted = json!({ "a": { "x": 1, "e": {} }, "l": [{ "n": "a" }], "ownerReferences": [{ "uid": "u" }] });
+        let wanted =
+            json!({ "a": { "x": 1, "e": {} }, "l": [{ "n": "a" }], "ownerReferences": [{ "uid": "u" }] });
         let live = json!({ "a": { "x": 1, "y": 2 }, "l": [{ "n": "a", "d": true }], "s": 1,
             "ownerReferences": [{ "uid": "v" }, { "uid": "u", "kind": "App" }] });
         assert!(holds(&wanted, &live));
-        for (at, value) in [("/a/x", json!(2)), ("/l", json!([])), ("/l/0/n", json!("b")), ("/ownerReferences", json!([]))] {
+        for (at, value) in
+            [("/a/x", json!(2)), ("/l", json!([])), ("/l/0/n", json!("b")), ("/ownerReferences", json!([]))]
+        {
             let mut live = live.clone();
             *live.pointer_mut(at).unwrap() = value;
             assert!(!holds(&wanted, &live), "{at}");

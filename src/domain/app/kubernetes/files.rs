@@ -37,7 +37,8 @@ pub(crate) fn folder(
 ) -> Value {
     let mut within = below(draft, path);
     if let Some(sub) = mount.subpath.as_deref().map(|sub| format!("{}/", sub.trim_matches('/'))) {
-        within = within.into_iter().filter_map(|(p, f)| Some((p.strip_prefix(&sub)?.to_owned(), f))).collect();
+        within =
+            within.into_iter().filter_map(|(p, f)| Some((p.strip_prefix(&sub)?.to_owned(), f))).collect();
     }
     let volume = if within.is_empty() {
         let name = format!("t-{}", hash(format!("{}\n{}", service.name, mount.target).as_bytes(), 10));
@@ -94,7 +95,9 @@ pub(crate) fn contents(draft: &Draft<'_>, service: &Service, shelf: &mut Shelf) 
 fn below(draft: &Draft<'_>, path: &str) -> BTreeMap<String, File> {
     let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
     let files = draft.instance.files.iter().filter(|(file, _)| !file.ends_with('/'));
-    files.filter_map(|(file, content)| Some((file.strip_prefix(&prefix)?.to_owned(), content.clone()))).collect()
+    files
+        .filter_map(|(file, content)| Some((file.strip_prefix(&prefix)?.to_owned(), content.clone())))
+        .collect()
 }
 
 /// A ConfigMap with `files`, and the pod's volume that shows them; gives the volume's name.

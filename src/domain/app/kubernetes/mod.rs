@@ -226,8 +226,7 @@ impl<'a> Draft<'a> {
 pub fn render(instance: &Instance, options: &Options) -> Rendered {
     let names = names::Names::of(instance);
     let groups = pod::groups(instance, &names);
-    let mut draft =
-        Draft { instance, options, names, degraded: Vec::new(), objects: Vec::new() };
+    let mut draft = Draft { instance, options, names, degraded: Vec::new(), objects: Vec::new() };
     let claims = volumes::claims(&mut draft);
     draft.objects.extend(claims);
     let net = network::network(&mut draft, &groups);

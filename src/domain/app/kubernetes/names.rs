@@ -180,7 +180,18 @@ mod tests {
     fn names_become_labels_and_never_one() {
         assert_eq!(label("blog-mysql", 63), "blog-mysql");
         assert_eq!(label("Blog-MySQL", 63), "blog-mysql");
-        let odd = ["awx_rsyslog", "awx-rsyslog", "awx.rsyslog", "1st", "-", "", "a--b_", "名字", &"x".repeat(64), &"x".repeat(70)];
+        let odd = [
+            "awx_rsyslog",
+            "awx-rsyslog",
+            "awx.rsyslog",
+            "1st",
+            "-",
+            "",
+            "a--b_",
+            "名字",
+            &"x".repeat(64),
+            &"x".repeat(70),
+        ];
         let made: BTreeSet<String> = odd.iter().map(|name| label(name, 63)).collect();
         assert_eq!(made.len(), odd.len(), "{made:?}");
         assert!(made.iter().all(|name| is_label(name)), "{made:?}");

@@ -106,7 +106,9 @@ fn names(draft: &mut Draft<'_>, group: &Group, net: &mut Net) {
     for name in bare.into_iter().filter(|name| *name == hostname || used.contains(name)) {
         net.found.insert(name.clone(), group.name.clone());
         if name != hostname {
-            let words = format!("{name} is a Service of that name, which only one application of a namespace can have");
+            let words = format!(
+                "{name} is a Service of that name, which only one application of a namespace can have"
+            );
             draft.degrade(format!("{}.names", leader.name), words);
             let service = headless(draft, &name, draft.selector(&group.name));
             net.objects.push(service);
@@ -120,7 +122,8 @@ fn names(draft: &mut Draft<'_>, group: &Group, net: &mut Net) {
 /// Whether another pod of the application says `name` anywhere.
 fn is_used(draft: &Draft<'_>, group: &Group, name: &str) -> bool {
     let own: BTreeSet<&str> = group.services.iter().map(|(service, _)| service.as_str()).collect();
-    let others = draft.instance.workload.services.iter().filter(|service| !own.contains(service.name.as_str()));
+    let others =
+        draft.instance.workload.services.iter().filter(|service| !own.contains(service.name.as_str()));
     let mut texts = others.flat_map(|service| said(draft, service));
     texts.any(|text| {
         let text = draft.names.told(&text).to_ascii_lowercase();

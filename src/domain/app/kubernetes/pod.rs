@@ -70,7 +70,8 @@ pub(crate) fn together(instance: &Instance, groups: &[Group]) -> BTreeMap<String
         set.iter_mut().filter(|of| merged.contains(of)).for_each(|of| *of = least);
     }
     let shared = |n: &usize| 1 < set.iter().filter(|of| **of == set[*n]).count();
-    let named = (0..groups.len()).filter(shared).map(|n| (groups[n].name.clone(), groups[set[n]].name.clone()));
+    let named =
+        (0..groups.len()).filter(shared).map(|n| (groups[n].name.clone(), groups[set[n]].name.clone()));
     named.collect()
 }
 
@@ -154,7 +155,8 @@ fn template(draft: &Draft<'_>, group: &Group, together: Option<&str>, shelf: &Sh
         ] } });
     }
     let mut annotations = Map::new();
-    let listed: Vec<String> = group.services.iter().map(|(service, name)| format!("{name}={service}")).collect();
+    let listed: Vec<String> =
+        group.services.iter().map(|(service, name)| format!("{name}={service}")).collect();
     annotations.insert(SERVICES_ANNOTATION.into(), Value::from(listed.join(",")));
     for (service, name) in &group.services {
         let digest = draft.instance.digests.get(service).cloned().unwrap_or_default();

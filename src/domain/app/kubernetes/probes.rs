@@ -55,8 +55,7 @@ fn serving(draft: &Draft<'_>, service: &Service) -> Option<u16> {
     let serving = draft.instance.serving.as_ref().filter(|serving| serving.service == service.name)?;
     let has = |protocol| {
         service.ports.iter().any(|port| {
-            port.protocol == protocol
-                && (port.container.first..=port.container.last).contains(&serving.port)
+            port.protocol == protocol && (port.container.first..=port.container.last).contains(&serving.port)
         })
     };
     (has(Protocol::Tcp) || !has(Protocol::Udp)).then_some(serving.port)

@@ -61,7 +61,8 @@ pub(crate) fn claims(draft: &mut Draft<'_>) -> Vec<Value> {
         volumes.extend(service.mounts.iter().filter_map(|mount| kept(instance, mount)));
     }
     let gib = instance.needs.disk.ceil();
-    let gib = if 1.0 <= gib && gib < 65_536.0 { gib as u64 } else { u64::from(draft.options.volume_gib.max(1)) };
+    let gib =
+        if 1.0 <= gib && gib < 65_536.0 { gib as u64 } else { u64::from(draft.options.volume_gib.max(1)) };
     let mut claims = Vec::new();
     for volume in volumes {
         let said = instance.workload.volumes.get(&volume);
@@ -138,9 +139,7 @@ fn one(draft: &mut Draft<'_>, service: &Service, mount: &Mount, shelf: &mut Shel
             }
             Some(files::file(draft, service, mount, path, shelf))
         }
-        Source::Template(path) if mount.read_only => {
-            Some(files::folder(draft, service, mount, path, shelf))
-        }
+        Source::Template(path) if mount.read_only => Some(files::folder(draft, service, mount, path, shelf)),
         Source::Template(path) => {
             let made = claimed(draft, &folder_volume(path), mount, shelf);
             files::copied(draft, service, path, &made, shelf);
