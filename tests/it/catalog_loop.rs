@@ -1,18 +1,12 @@
 //! The catalogue as it changes: folders and ConfigMaps over a plane.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use cocoasyncer::api::{CATALOG_LABEL, SYSTEM_NAMESPACE};
 use cocoasyncer::catalog::library::{Library, Offer};
 use cocoasyncer::catalog::sources::{Source, Sources};
-use cocoasyncer::catalog::{builtin, load};
 use cocoasyncer::controllers::catalog::{self, Wiring};
 use cocoasyncer::controlplane::ControlPlane;
-use cocoasyncer::domain::app::finding::{Code, Effect, Finding};
-use cocoasyncer::domain::app::template::{Checked, check};
-use cocoasyncer::domain::app::verdict::{Backend, Verdict, verdict};
 use cocoasyncer::telemetry::metrics::catalog::CatalogMetrics;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
@@ -158,3 +152,4 @@ async fn a_folder_is_followed_and_one_that_vanished_keeps_what_it_gave() {
     assert!(offers(&kept.library, "blog", "blog:2"));
     std::fs::rename(kept.folder.path().with_extension("away"), kept.folder.path()).unwrap();
     until("it can be read again", || std::future::ready(kept.figure(&readable(1)).then_some(()))).await;
+}

@@ -69,9 +69,10 @@ pub struct WantedPort {
     pub count: u16,
 }
 
-/// `$W9_ID` of an application: its name, with a letter before a digit.
+/// `$W9_ID` of an application: its name, with a letter before a digit, which no name in a cluster's DNS begins with, and
+/// before a single character, which no engine takes for a container's name.
 pub fn id(name: &str) -> String {
-    match name.starts_with(|c: char| c.is_ascii_digit()) {
+    match name.starts_with(|c: char| c.is_ascii_digit()) || name.len() == 1 {
         true => format!("a{name}"),
         false => name.to_owned(),
     }
@@ -211,6 +212,8 @@ fn finished(
         admin_url: seen.admin_url,
         user_name: seen.user_name,
         password: seen.password,
+        domain: order.domain.map(str::to_owned),
+        pull_secret: order.pull_secret.map(str::to_owned),
         needs: metadata.needs,
         workload,
     }

@@ -24,8 +24,8 @@ use cocoasyncer::domain::app::view::{AppView, AppsView};
 use cocoasyncer::domain::secret::Secret;
 use cocoasyncer::http::app::router;
 use cocoasyncer::http::app::state::{AppApiSettings, AppState, Senses};
-use cocoasyncer::http::server::Caller;
 use cocoasyncer::http::auth::{Auth, Scope, Token};
+use cocoasyncer::http::server::Caller;
 use cocoasyncer::telemetry::metrics::http::HttpMetrics;
 use futures::StreamExt;
 use http::{HeaderMap, Request};
@@ -87,7 +87,11 @@ impl Drop for World {
 }
 
 pub fn settings() -> AppApiSettings {
-    AppApiSettings { namespace: "default".into(), auth: Auth::Gateway(vec!["127.0.0.0/8".parse().unwrap()]), always_200: false }
+    AppApiSettings {
+        namespace: "default".into(),
+        auth: Auth::Gateway(vec!["127.0.0.0/8".parse().unwrap()]),
+        always_200: false,
+    }
 }
 
 pub fn tokens() -> Auth {

@@ -34,7 +34,7 @@ W9_LOGIN_USER=admin\nW9_LOGIN_PASSWORD=$W9_POWER_PASSWORD\nW9_ADMIN_PATH=/admin\
 const METADATA: &str = r#"{"name":"blog","trademark":"Blog","edition":[{"version":["2","1"]}],"requirements":{"cpu":1,"memory":1,"disk":1}}"#;
 
 fn template(compose: &str, env: &str) -> Template {
-    let entries = ["src/a.conf", "src/more.env"].map(|path| (path.to_owned(), Entry::File(3)));
+    let entries = [".env", "src/a.conf", "src/more.env"].map(|path| (path.to_owned(), Entry::File(3)));
     Template {
         name: "blog".into(),
         compose: Some(compose.into()),
@@ -98,6 +98,7 @@ impl App {
             secret_variables: &self.secrets,
             choices: &self.choices,
             domain: self.domain.as_deref(),
+            pull_secret: None,
             host: Some("2001:db8::7"),
             resources: self.resources.as_ref(),
             allowed: &BTreeSet::new(),
