@@ -30,3 +30,4 @@ pub mod manifests;
 pub mod serials;
 pub mod owner;
 pub mod local;
+pub mod app;
