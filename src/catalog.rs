@@ -3,10 +3,13 @@
 
 pub mod builtin;
 pub mod library;
+pub mod mapped;
+pub mod sources;
+pub mod stamp;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use crate::domain::app::compose;
 use crate::domain::app::finding::{Code, Effect, Finding, Place};
 use crate::domain::app::instance::{File, Files};
 use crate::domain::app::metadata;
-use crate::domain::app::template::{ENV, Entry, Template};
+use crate::domain::app::template::{ENV, Entry, Template, is_app_name};
 
 /// The largest of the three files that are read.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -24,15 +27,20 @@ const MOST_ENTRIES: usize = 2000;
 /// How deep they may lie.
 const DEEPEST: usize = 12;
 /// How much a template's files may come to, in octets.
-const MOST_CONTENT: usize = 64 << 20;
+const MOST_CONTENT: u64 = 64 << 20;
 
 /// The templates in `folder`, in the order of their names. A folder that holds a template's files is one template itself.
 pub fn load(folder: &Path) -> io::Result<Vec<Template>> {
+    Ok(folders(folder)?.iter().map(|folder| read(folder)).collect())
+}
+
+/// The folders of templates in `folder`, or `folder` alone where it is a template itself.
+pub fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let is_template = |folder: &Path| {
         [compose::FILE, metadata::FILE].iter().any(|file| folder.join(file).symlink_metadata().is_ok())
     };
     if is_template(folder) {
-        return Ok(vec![read(folder)]);
+        return Ok(vec![folder.to_owned()]);
     }
     let mut folders = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -43,28 +51,32 @@ pub fn load(folder: &Path) -> io::Result<Vec<Template>> {
         }
     }
     folders.sort();
-    Ok(folders.iter().map(|folder| read(folder)).collect())
+    Ok(folders)
 }
 
-/// Reads one template. What can't be read is among its troubles.
-fn read(folder: &Path) -> Template {
+/// Reads the template in `folder`. What can't be read is among its troubles.
+pub fn read(folder: &Path) -> Template {
     let mut troubles = Vec::new();
     let root = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     // `.` and `..` have a name once they are followed; a link to a folder keeps its own.
     let name = folder.file_name().or(root.file_name());
     let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    named(&name, &mut troubles);
     let mut walk = Walk { root: &root, entries: BTreeMap::new(), troubles: &mut troubles };
     walk.folder("", 0);
     let entries = walk.entries;
     let mut bytes = |file: &str| {
         let Some(Entry::File(size)) = entries.get(file) else { return None };
         if FILE_LIMIT < *size {
-            let what = format!("{file} has {size} bytes, at most {FILE_LIMIT} are read");
-            troubles.push(Finding::both(Code::TooLarge, Effect::Cannot, Place::file(file), what));
+            troubles.push(too_large(file, *size));
             return None;
         }
-        match fs::read(root.join(file)) {
-            Ok(bytes) => Some(bytes),
+        match bounded(&root.join(file), FILE_LIMIT) {
+            Ok(Some(bytes)) => Some(bytes),
+            Ok(None) => {
+                troubles.push(too_large(file, FILE_LIMIT + 1));
+                None
+            }
             Err(error) => {
                 troubles.push(unreadable(file, &error));
                 None
@@ -75,8 +87,29 @@ fn read(folder: &Path) -> Template {
     Template { name, compose, env, metadata, entries, troubles }
 }
 
-/// The files of the template in `folder` beside the three of the pipeline.
+/// Says where a template's name can't be an application's.
+fn named(name: &str, troubles: &mut Vec<Finding>) {
+    if !is_app_name(name) {
+        troubles.push(Finding::both(Code::AppName, Effect::Cannot, Place::default(), name));
+    }
+}
+
+fn too_large(file: &str, size: u64) -> Finding {
+    let what = format!("{file} has {size} bytes, at most {FILE_LIMIT} are read");
+    Finding::both(Code::TooLarge, Effect::Cannot, Place::file(file), what)
+}
+
+/// What stands in the file; none where it is more than `most`, however small it was when it was looked at.
+fn bounded(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
+
+/// The files of the template in `folder` beside the three of the pipeline. The folder may have changed since it was
+/// listed: what leads out of it by now, or is no file any more, is refused.
 pub fn contents(folder: &Path, template: &Template) -> io::Result<Files> {
+    let root = folder.canonicalize()?;
     let mut files = Files::new();
     let mut left = MOST_CONTENT;
     for (path, entry) in &template.entries {
@@ -87,15 +120,32 @@ pub fn contents(folder: &Path, template: &Template) -> io::Result<Files> {
         if [compose::FILE, ENV, metadata::FILE].contains(&path.as_str()) {
             continue;
         }
-        let full = folder.join(path);
+        let refuse = |why: &str| io::Error::other(format!("{path}: {why}"));
+        let Some(Entry::File(_)) = standing(&root, &root.join(path))? else {
+            return Err(refuse("it is not the file any more that it was"));
+        };
+        let full = root.join(path);
         let mode = full.metadata()?.permissions().mode() & 0o777;
-        let bytes = fs::read(full)?;
-        left = left.checked_sub(bytes.len()).ok_or_else(|| {
-            io::Error::other(format!("the template's files come to more than {MOST_CONTENT} bytes"))
-        })?;
+        let bytes = bounded(&full, left)?
+            .ok_or_else(|| refuse(&format!("the template's files come to more than {MOST_CONTENT} bytes")))?;
+        left -= bytes.len() as u64;
         files.insert(path.clone(), File { bytes: bytes.into(), mode });
     }
     Ok(files)
+}
+
+/// What stands at `full`; none where it leads out of `root`, which has no link in it.
+fn standing(root: &Path, full: &Path) -> io::Result<Option<Entry>> {
+    let real = full.canonicalize()?;
+    if !real.starts_with(root) {
+        return Ok(None);
+    }
+    let what = real.metadata()?;
+    match (what.is_file(), what.is_dir()) {
+        (true, _) => Ok(Some(Entry::File(what.len()))),
+        (_, true) => Ok(Some(Entry::Folder)),
+        _ => Err(io::Error::other("neither a file nor a folder")),
+    }
 }
 
 fn unreadable(path: &str, error: &io::Error) -> Finding {
@@ -131,7 +181,7 @@ impl Walk<'_> {
                 };
                 return too_large(self.troubles);
             }
-            match self.entry(&full) {
+            match standing(self.root, &full) {
                 Ok(Some(entry)) => {
                     let link = full.symlink_metadata().is_ok_and(|what| what.is_symlink());
                     self.entries.insert(path.clone(), entry);
@@ -148,20 +198,6 @@ impl Walk<'_> {
                 )),
                 Err(error) => self.troubles.push(unreadable(&path, &error)),
             }
-        }
-    }
-
-    /// What stands at `full`; none where a link leads out.
-    fn entry(&self, full: &Path) -> io::Result<Option<Entry>> {
-        let real = full.canonicalize()?;
-        if !real.starts_with(self.root) {
-            return Ok(None);
-        }
-        let what = real.metadata()?;
-        match (what.is_file(), what.is_dir()) {
-            (true, _) => Ok(Some(Entry::File(what.len()))),
-            (_, true) => Ok(Some(Entry::Folder)),
-            _ => Err(io::Error::other("neither a file nor a folder")),
         }
     }
 }
@@ -220,6 +256,63 @@ mod tests {
         assert!(!template.entries.contains_key("src/up/src"));
         let missing = check(&template).findings.iter().any(|f| f.code == Code::MissingBind);
         assert!(missing, "what leads out is not there");
+    }
+
+    #[test]
+    fn files_are_read_when_they_are_wanted_and_a_link_that_leads_out_by_then_is_refused() {
+        let (dir, app) = folder();
+        fs::create_dir(app.join("src/empty")).unwrap();
+        let template = load(&app).unwrap().remove(0);
+        let files = contents(&app, &template).unwrap();
+        assert_eq!(&*files["src/conf/a"].bytes, b"12345");
+        assert_eq!(
+            files.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["src/", "src/conf/", "src/conf/a", "src/empty/"]
+        );
+        fs::write(dir.path().join("secret"), "A=1").unwrap();
+        fs::remove_file(app.join("src/conf/a")).unwrap();
+        symlink(dir.path().join("secret"), app.join("src/conf/a")).unwrap();
+        assert!(contents(&app, &template).unwrap_err().to_string().starts_with("src/conf/a: "));
+    }
+
+    fn troubles(app: &Path) -> Vec<Code> {
+        load(app).unwrap().remove(0).troubles.iter().map(|trouble| trouble.code).collect()
+    }
+
+    #[test]
+    fn too_many_files_and_too_deep_folders_are_refused_once() {
+        let (_dir, app) = folder();
+        for number in 0..MOST_ENTRIES + 10 {
+            fs::write(app.join(format!("src/{number}")), "").unwrap();
+        }
+        assert_eq!(troubles(&app), [Code::TooLarge]);
+        let (_dir, app) = folder();
+        fs::create_dir_all(app.join("a/".repeat(DEEPEST + 2))).unwrap();
+        assert_eq!(troubles(&app), [Code::TooLarge]);
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_said_and_the_rest_is_read() {
+        use std::os::unix::ffi::OsStrExt;
+        let (_dir, app) = folder();
+        fs::write(app.join("src").join(std::ffi::OsStr::from_bytes(b"\xff.conf")), "").unwrap();
+        assert_eq!(troubles(&app), [Code::Unreadable]);
+        assert!(load(&app).unwrap()[0].entries.contains_key("src/conf/a"));
+    }
+
+    #[test]
+    fn a_folder_whose_name_is_no_applications_is_told() {
+        let (dir, app) = folder();
+        fs::rename(&app, dir.path().join("My_Blog")).unwrap();
+        assert_eq!(troubles(dir.path()), [Code::AppName]);
+    }
+
+    #[test]
+    fn what_is_neither_file_nor_folder_is_not_opened() {
+        let (_dir, app) = folder();
+        // A socket stands for a pipe too, whose opening would wait for ever.
+        let _socket = std::os::unix::net::UnixListener::bind(app.join(".env")).unwrap();
+        assert_eq!(troubles(&app), [Code::Unreadable]);
     }
 
     #[test]

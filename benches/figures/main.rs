@@ -3,7 +3,9 @@
 //!
 //! `cargo bench --bench figures -- dns http` measures only the areas that are named.
 
+mod app_list;
 mod baseline;
+mod catalog;
 mod death;
 mod dns;
 mod http;
@@ -34,11 +36,13 @@ use crate::report::{Figure, Report};
 type Area = fn() -> anyhow::Result<Vec<Figure>>;
 
 /// In the order of the table; quick ones first, so that a mistake shows early.
-const AREAS: [(&str, Area); 8] = [
+const AREAS: [(&str, Area); 9] = [
     ("planning", planning::run),
+    ("catalog", catalog::run),
     ("resync", resync::run),
     ("plane", plane::run),
     ("http", http::run),
+    ("app-list", app_list::run),
     ("dns", dns::run),
     ("death", death::run),
     ("restart", restart::run),

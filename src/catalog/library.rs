@@ -1,6 +1,7 @@
 //! The catalogue as the loops and the API see it: every template, checked, replaced as a whole when a source changes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,8 +18,18 @@ pub enum Origin {
     BuiltIn,
     /// Its folder.
     Folder(PathBuf),
-    /// A ConfigMap: namespace, name, and its files.
+    /// A ConfigMap: `namespace/name`, and its files.
     ConfigMap(String, Arc<Files>),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::BuiltIn => f.write_str("built-in"),
+            Origin::Folder(folder) => write!(f, "{}", folder.display()),
+            Origin::ConfigMap(name, _) => write!(f, "configmap/{name}"),
+        }
+    }
 }
 
 /// A template of the catalogue.
@@ -62,7 +73,7 @@ pub struct Library {
 
 impl Library {
     /// A library of these offers; of two with one name the last holds.
-    pub fn of(offers: impl IntoIterator<Item = Offer>) -> Self {
+    pub fn of(offers: impl IntoIterator<Item = impl Into<Arc<Offer>>>) -> Self {
         Self { offers: watch::Sender::new(Arc::new(by_name(offers))) }
     }
 
@@ -87,12 +98,12 @@ impl Library {
         self.offers.subscribe()
     }
 
-    /// Replaces all offers.
-    pub fn replace(&self, offers: impl IntoIterator<Item = Offer>) {
+    /// Replaces all offers. Those that are the same as before had better be the same values too: they cost nothing then.
+    pub fn replace(&self, offers: impl IntoIterator<Item = impl Into<Arc<Offer>>>) {
         self.offers.send_replace(Arc::new(by_name(offers)));
     }
 }
 
-fn by_name(offers: impl IntoIterator<Item = Offer>) -> Offers {
-    offers.into_iter().map(|offer| (offer.template.name.clone(), Arc::new(offer))).collect()
+fn by_name(offers: impl IntoIterator<Item = impl Into<Arc<Offer>>>) -> Offers {
+    offers.into_iter().map(Into::into).map(|offer| (offer.template.name.clone(), offer)).collect()
 }

@@ -1,40 +1,33 @@
 //! `catalog`: which templates there are, and on which backend each would run. It reads files and asks nobody.
 
+pub mod offered;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::catalog::{builtin, load};
 use crate::cli::Ctx;
+use crate::cli::catalog::offered::{Folders, Offered};
 use crate::cli::error::CliError;
 use crate::cli::output::{Out, Text, Tone};
 use crate::cli::words::Lang;
 use crate::domain::app::finding::{Effect, Finding, Right};
-use crate::domain::app::template::{Checked, check};
 use crate::domain::app::verdict::{Backend, Verdict, verdict};
 
 /// Commands on catalogues of application templates.
 #[derive(Debug, Subcommand)]
 pub enum CatalogCommand {
-    /// List the applications with their versions and what they need
+    /// List the applications with their versions, what they need and where they come from
+    ///
+    /// Of two templates with one name the one of the later folder holds; the other is listed as replaced.
     List(Folders),
     /// Check every template: on which backend it runs, and what stands in the way
     ///
     /// A template either runs, runs with findings to read first, or can't run, for each backend. What asks for a right
     /// over the host can't run unless --allow gives it. The exit code is 1 where some template runs on neither backend.
     Check(CheckArgs),
-}
-
-/// Where templates are.
-#[derive(Debug, Args)]
-pub struct Folders {
-    /// Folders of templates, or templates themselves; left out: the built-in catalogue
-    #[arg(value_name = "DIR")]
-    folders: Vec<PathBuf>,
 }
 
 /// Flags of `catalog check`.
@@ -77,6 +70,8 @@ struct Sum {
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
+    #[serde(flatten)]
+    source: Source,
     docker: Answer,
     kubernetes: Answer,
     services: Vec<ServiceRow>,
@@ -114,10 +109,40 @@ struct FindingRow {
     place: String,
 }
 
+/// Where a template comes from, and whether it holds.
+#[derive(Debug, Serialize)]
+struct Source {
+    /// Its source.
+    from: String,
+    official: bool,
+    /// The source of the one of the same name that holds instead.
+    #[serde(rename = "replacedBy", skip_serializing_if = "Option::is_none")]
+    replaced_by: Option<String>,
+}
+
+impl Source {
+    fn of(offered: &Offered) -> Self {
+        let replaced_by = offered.replaced_by.as_ref().map(|by| by.origin.to_string());
+        Self { from: offered.offer.origin.to_string(), official: offered.offer.official, replaced_by }
+    }
+
+    fn state(&self, lang: Lang) -> Text {
+        match (&self.replaced_by, self.official) {
+            (Some(by), _) => {
+                Text::toned(format!("{} {by}", lang.pick("replaced by", "已被替换:")), Tone::Odd)
+            }
+            (None, true) => lang.pick("official", "官方").into(),
+            (None, false) => "-".into(),
+        }
+    }
+}
+
 /// One application of a listing.
 #[derive(Debug, Serialize)]
 struct Listed {
     name: String,
+    #[serde(flatten)]
+    source: Source,
     title: String,
     versions: Vec<String>,
     /// Cores.
@@ -131,12 +156,13 @@ struct Listed {
 /// Runs a command.
 pub fn run(command: CatalogCommand, ctx: &mut Ctx<'_>) -> Result<ExitCode, CliError> {
     match command {
-        CatalogCommand::List(from) => list(&checked(&from)?, ctx),
+        CatalogCommand::List(from) => list(&from.read()?, ctx),
         CatalogCommand::Check(args) => {
-            let templates = checked(&args.from)?;
+            let templates = args.from.read()?;
             let allowed: BTreeSet<Right> = args.allow.into_iter().collect();
-            let nowhere = |checked: &Checked| {
-                let fails = |backend| verdict(&checked.findings, backend, &allowed) == Verdict::Cannot;
+            let nowhere = |offered: &Offered| {
+                let findings = &offered.offer.checked.findings;
+                let fails = |backend| verdict(findings, backend, &allowed) == Verdict::Cannot;
                 fails(Backend::Docker) && fails(Backend::Kubernetes)
             };
             let code = if templates.iter().any(nowhere) { ExitCode::FAILURE } else { ExitCode::SUCCESS };
@@ -152,31 +178,14 @@ pub fn run(command: CatalogCommand, ctx: &mut Ctx<'_>) -> Result<ExitCode, CliEr
     }
 }
 
-fn checked(from: &Folders) -> Result<Vec<Checked>, CliError> {
-    if from.folders.is_empty() {
-        return Ok(builtin::templates().iter().map(check).collect());
-    }
-    let mut all = Vec::new();
-    for folder in &from.folders {
-        if !folder.is_dir() {
-            return Err(CliError::NotFound(format!("there is no folder {}", folder.display())));
-        }
-        let templates = load(folder).with_context(|| format!("read the catalogue {}", folder.display()))?;
-        if templates.is_empty() {
-            return Err(CliError::failed(format!("{} holds no folder with a template", folder.display())));
-        }
-        all.extend(templates.iter().map(check));
-    }
-    Ok(all)
-}
-
-fn list(templates: &[Checked], ctx: &mut Ctx<'_>) -> Result<ExitCode, CliError> {
-    let listed = |checked: &Checked| {
+fn list(templates: &[Offered], ctx: &mut Ctx<'_>) -> Result<ExitCode, CliError> {
+    let listed = |offered: &Offered| {
+        let (checked, source) = (&offered.offer.checked, Source::of(offered));
         let metadata = checked.metadata.clone().unwrap_or_default();
         let title = if metadata.title.is_empty() { checked.name.clone() } else { metadata.title };
         let needs = metadata.needs;
         let (cpu, memory, disk) = (needs.cpu, needs.memory, needs.disk);
-        Listed { name: checked.name.clone(), title, versions: metadata.versions, cpu, memory, disk }
+        Listed { name: checked.name.clone(), source, title, versions: metadata.versions, cpu, memory, disk }
     };
     let rows: Vec<Listed> = templates.iter().map(listed).collect();
     if ctx.out.value(&rows)? {
@@ -190,8 +199,10 @@ fn list(templates: &[Checked], ctx: &mut Ctx<'_>) -> Result<ExitCode, CliError> 
         lang.pick("CPU", "CPU"),
         lang.pick("MEMORY", "内存"),
         lang.pick("DISK", "磁盘"),
+        lang.pick("FROM", "来源"),
+        lang.pick("STATE", "状态"),
     ];
-    let row = |row: Listed| -> [Text; 6] {
+    let row = |row: Listed| -> [Text; 8] {
         let gib = |number: f64| format!("{number} GiB").into();
         [
             row.name.into(),
@@ -200,17 +211,19 @@ fn list(templates: &[Checked], ctx: &mut Ctx<'_>) -> Result<ExitCode, CliError> 
             row.cpu.to_string().into(),
             gib(row.memory),
             gib(row.disk),
+            row.source.from.clone().into(),
+            row.source.state(lang),
         ]
     };
     ctx.out.table(head, rows.into_iter().map(row).collect())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(templates: &[Checked], allowed: &BTreeSet<Right>, lang: Lang) -> Report {
+fn report(templates: &[Offered], allowed: &BTreeSet<Right>, lang: Lang) -> Report {
     let sum = |backend| {
         let mut sum = Sum::default();
-        for checked in templates {
-            match verdict(&checked.findings, backend, allowed) {
+        for offered in templates {
+            match verdict(&offered.offer.checked.findings, backend, allowed) {
                 Verdict::Runs => sum.runs += 1,
                 Verdict::Findings => sum.findings += 1,
                 Verdict::Cannot => sum.cannot += 1,
@@ -218,17 +231,19 @@ fn report(templates: &[Checked], allowed: &BTreeSet<Right>, lang: Lang) -> Repor
         }
         sum
     };
-    let row = |checked: &Checked| Row {
-        name: checked.name.clone(),
-        docker: answer(checked, Backend::Docker, allowed),
-        kubernetes: answer(checked, Backend::Kubernetes, allowed),
-        services: checked
-            .workload
-            .iter()
-            .flat_map(|workload| &workload.services)
-            .map(|service| ServiceRow { name: service.name.clone(), image: service.image.clone() })
-            .collect(),
-        findings: checked.findings.iter().map(|finding| finding_row(finding, lang)).collect(),
+    let row = |offered: &Offered| {
+        let checked = &offered.offer.checked;
+        let services = checked.workload.iter().flat_map(|workload| &workload.services);
+        Row {
+            name: checked.name.clone(),
+            source: Source::of(offered),
+            docker: answer(&checked.findings, Backend::Docker, allowed),
+            kubernetes: answer(&checked.findings, Backend::Kubernetes, allowed),
+            services: services
+                .map(|service| ServiceRow { name: service.name.clone(), image: service.image.clone() })
+                .collect(),
+            findings: checked.findings.iter().map(|finding| finding_row(finding, lang)).collect(),
+        }
     };
     Report {
         templates: templates.iter().map(row).collect(),
@@ -237,10 +252,10 @@ fn report(templates: &[Checked], allowed: &BTreeSet<Right>, lang: Lang) -> Repor
     }
 }
 
-fn answer(checked: &Checked, backend: Backend, allowed: &BTreeSet<Right>) -> Answer {
-    let whole = verdict(&checked.findings, backend, allowed);
+fn answer(findings: &[Finding], backend: Backend, allowed: &BTreeSet<Right>) -> Answer {
+    let whole = verdict(findings, backend, allowed);
     let made_it = |finding: &&Finding| whole != Verdict::Runs && finding.verdict(backend, allowed) == whole;
-    let because = checked.findings.iter().filter(made_it).map(|finding| finding.code.as_str()).collect();
+    let because = findings.iter().filter(made_it).map(|finding| finding.code.as_str()).collect();
     let verdict = match whole {
         Verdict::Runs => "runs",
         Verdict::Findings => "findings",
@@ -276,7 +291,16 @@ fn write(report: &Report, detailed: bool, out: &mut Out, lang: Lang) -> Result<(
         return Ok(());
     }
     let head = [lang.pick("APP", "应用"), "DOCKER", "KUBERNETES", lang.pick("BECAUSE", "原因")];
-    if !report.templates.is_empty() {
+    let several = report.templates.iter().any(|row| row.source.replaced_by.is_some());
+    if several {
+        let head =
+            [head[0], head[1], head[2], head[3], lang.pick("FROM", "来源"), lang.pick("STATE", "状态")];
+        let row = |row: &Row| -> [Text; 6] {
+            let [name, docker, kubernetes, because] = summary(row, lang);
+            [name, docker, kubernetes, because, row.source.from.clone().into(), row.source.state(lang)]
+        };
+        out.table(head, report.templates.iter().map(row).collect())?;
+    } else if !report.templates.is_empty() {
         out.table(head, report.templates.iter().map(|row| summary(row, lang)).collect())?;
     }
     for row in report.templates.iter().filter(|row| detailed && !row.findings.is_empty()) {
@@ -330,68 +354,4 @@ fn summary(row: &Row, lang: Lang) -> [Text; 4] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::fixtures::Page;
-    use crate::cli::output::Format;
-    use crate::domain::app::template::Template;
-
-    fn template(compose: &str) -> Checked {
-        check(&Template {
-            name: "blog".into(),
-            compose: Some(compose.as_bytes().to_vec()),
-            metadata: Some(
-                br#"{"name":"blog","edition":[{"version":["1"]}],"requirements":{"cpu":1,"memory":1,"disk":1}}"#.to_vec(),
-            ),
-            ..Template::default()
-        })
-    }
-
-    fn shown(checked: Checked, allow: &[Right], lang: Lang) -> String {
-        let page = Page::default();
-        let mut out = Out::to(page.clone(), Format::Table);
-        let allowed = allow.iter().copied().collect();
-        write(&report(&[checked], &allowed, lang), true, &mut out, lang).unwrap();
-        page.text()
-    }
-
-    const SOCKET: &str = "\
-services:
-  web:
-    image: nginx:1
-    ports: ['80:80']
-    volumes:
-      - /var/run/docker.sock:/var/run/docker.sock
-";
-
-    #[test]
-    fn a_right_over_the_host_is_refused_until_it_is_given() {
-        let expect = "APP   DOCKER  KUBERNETES  BECAUSE
-blog  can't   can't       docker-socket
-
-blog:
-docker-compose.yml:6 web.volumes  docker-socket  docker needs docker-socket, kubernetes cannot  it gets the Docker engine through /var/run/docker.sock, which is root on the host
-Docker: 0 run, 0 with findings, 1 can't run
-Kubernetes: 0 run, 0 with findings, 1 can't run
-";
-        assert_eq!(shown(template(SOCKET), &[], Lang::En), expect);
-        let allowed = shown(template(SOCKET), &[Right::DockerSocket], Lang::Zh);
-        assert!(allowed.contains("blog  可运行,有提示  不可运行    docker-socket"), "{allowed}");
-    }
-
-    #[test]
-    fn programs_get_the_place_and_the_codes() {
-        let report = report(&[template(SOCKET)], &BTreeSet::new(), Lang::En);
-        let value = serde_json::to_value(&report).unwrap();
-        let row = &value["templates"][0];
-        assert_eq!(row["docker"], serde_json::json!({"verdict": "cannot", "because": ["docker-socket"]}));
-        assert_eq!(row["findings"][0]["line"], 6);
-        assert_eq!(row["findings"][0]["service"], "web");
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_is_said() {
-        let from = Folders { folders: vec!["/no/such/folder".into()] };
-        assert_eq!(checked(&from).unwrap_err().code(), 3);
-    }
-}
+mod tests;

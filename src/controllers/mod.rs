@@ -31,3 +31,4 @@ pub mod serials;
 pub mod owner;
 pub mod local;
 pub mod app;
+pub mod catalog;

@@ -12,11 +12,12 @@ use http::StatusCode;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
+use crate::http::app::doc::Bearer;
 use crate::http::body::json;
 use crate::http::pages::words::Language;
 use crate::http::pages::{STYLE, html, rendered};
 use crate::http::state::ApiState;
-use crate::http::{admin, badge, cluster, pages};
+use crate::http::{admin, app, badge, cluster, pages};
 use crate::wire::cluster::{Answer, CocoaBasic, Envelope};
 
 /// Request of `getClusterInfo`.
@@ -45,7 +46,8 @@ pub struct UpdateRequest {
 #[openapi(
     info(
         title = "CocoaSyncer v1 API",
-        description = "Cluster and monitoring API of a CocoaSyncer node. Calls answer HTTP 200 with the outcome in statusCode."
+        description = "Cluster and monitoring API of a CocoaSyncer node, whose calls answer HTTP 200 with the outcome in \
+            statusCode; and its App API, whose calls answer 200 or 404 with the reason in Error."
     ),
     paths(
         pages::home,
@@ -53,8 +55,17 @@ pub struct UpdateRequest {
         pages::status,
         admin::api_metrics,
         cluster::get_cluster_info,
-        cluster::update_cluster_info
+        cluster::update_cluster_info,
+        app::doc::install,
+        app::doc::uninstall,
+        app::doc::restart,
+        app::doc::start,
+        app::doc::stop,
+        app::doc::status,
+        app::doc::list,
+        app::doc::logs
     ),
+    modifiers(&Bearer),
     components(schemas(InfoRequest, UpdateRequest, Answer, Envelope))
 )]
 struct Doc;
@@ -189,5 +200,35 @@ fn kind(of: &Value) -> String {
         (Value::String(kind), _) => kind.clone(),
         (Value::Array(kinds), _) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
         _ => name(of),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::app::Action;
+
+    #[test]
+    fn the_document_and_its_page_cover_the_app_api() {
+        let published = Published::new();
+        let doc: Value = serde_json::from_slice(&published.document).unwrap();
+        let page = String::from_utf8(published.page.to_vec()).unwrap();
+        for action in Action::DOCUMENTED {
+            let path = &doc["paths"][action.path()];
+            for method in ["get", "post"] {
+                let of = &path[method];
+                assert!(of["responses"]["200"].is_object(), "{method} {}", action.path());
+                assert_eq!(of["security"][0]["bearer"], serde_json::json!([]), "{of}");
+            }
+            assert!(page.contains(action.path()));
+        }
+        assert_eq!(doc["paths"]["/AppInstall"]["get"]["parameters"].as_array().map(Vec::len), Some(3));
+        assert!(doc["paths"][Action::Logs.path()]["get"].is_object());
+        assert_eq!(doc["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+        let schemas = doc["components"]["schemas"].as_object().unwrap();
+        for schema in ["AppStatusInfo", "AppDetailInfo", "RunningInfo", "ErrorInfo"] {
+            assert!(schemas.contains_key(schema), "{schema} is not among {:?}", schemas.keys());
+        }
+        assert!(schemas["RunningInfo"]["properties"]["password"].is_object());
     }
 }

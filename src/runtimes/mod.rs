@@ -2,6 +2,8 @@
 //! application, is decided above. What is not marked as the App's is never touched.
 
 pub mod memory;
+pub mod docker;
+pub mod kubernetes;
 
 use std::collections::BTreeSet;
 

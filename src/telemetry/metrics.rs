@@ -2,6 +2,7 @@
 //! node code or anything that grows without bound.
 
 pub mod app;
+pub mod catalog;
 pub mod cluster;
 pub mod http;
 pub mod provider;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::Api;
-use serde::Deserialize;
 
 use crate::api::app::{App, AppSpec, LocalKeyRef, Power, RuntimeKind};
 use crate::api::condition::reasons;
@@ -16,10 +15,10 @@ use crate::controllers::app::revision::Pinned;
 use crate::controllers::app::shared::AppContext;
 use crate::controllers::app::worker::Situation;
 use crate::domain::app::fill::{Order, instantiate, wanted_ports};
-use crate::domain::app::finding::{Effect, Finding, Right};
+use crate::domain::app::finding::{Code, Effect, Finding, Right};
 use crate::domain::app::instance::{AppKey, Instance, Wanted};
 use crate::domain::app::observed::Capacity;
-use crate::domain::app::registry::{Credentials, Login};
+use crate::domain::app::registry::{self, Credentials};
 use crate::domain::app::template::check;
 use crate::domain::app::verdict::Backend;
 use crate::domain::retry::Class;
@@ -126,16 +125,6 @@ pub fn offered(ctx: &AppContext, spec: &AppSpec) -> Result<(Arc<Offer>, Pinned),
         let words = format!("spec.appName: the catalogue has no {}", spec.app_name);
         return Err(Refusal::user(reasons::APP_UNKNOWN, words));
     };
-    let versions = offer.checked.metadata.as_ref().map(|m| m.versions.as_slice()).unwrap_or_default();
-    if !versions.is_empty() && !versions.contains(&spec.app_version) {
-        let words = format!(
-            "spec.appVersion: {} is not listed for {}: there are {}",
-            spec.app_version,
-            spec.app_name,
-            versions.join(", ")
-        );
-        return Err(Refusal::user(reasons::VERSION_UNKNOWN, words));
-    }
     let files = offer.files().map_err(|error| {
         let words = format!("the template's files can't be read: {error}");
         Refusal { invalid: false, class: Class::Transient, ..Refusal::user(reasons::TEMPLATE_REFUSED, words) }
@@ -255,6 +244,12 @@ fn refusal(
             }
         }
     }
+    if findings.iter().any(|finding| finding.code == Code::UnknownVersion) {
+        let offer = ctx.library.get(&spec.app_name);
+        let listed = offer.and_then(|offer| Some(offer.checked.metadata.as_ref()?.versions.join(", ")));
+        reason = reasons::VERSION_UNKNOWN;
+        words.extend(listed.map(|listed| format!("there are {listed}")));
+    }
     if words.is_empty() {
         (reason, words) = (reasons::TEMPLATE_REFUSED, vec!["the template can't be read".to_owned()]);
     }
@@ -302,71 +297,16 @@ async fn secret_variables(
     Ok(all)
 }
 
-#[derive(Deserialize)]
-struct DockerConfig {
-    #[serde(default)]
-    auths: BTreeMap<String, Auth>,
-}
-
-#[derive(Deserialize)]
-struct Auth {
-    username: Option<String>,
-    password: Option<String>,
-    auth: Option<String>,
-}
-
 async fn credentials(ctx: &AppContext, key: &AppKey, spec: &AppSpec) -> Result<Credentials, Refusal> {
     let Some(reference) = &spec.pull_secret_ref else { return Ok(Credentials::default()) };
     let found = secret(ctx, key, &reference.name, "spec.pullSecretRef").await?;
-    let file = found.data.as_ref().and_then(|data| data.get(".dockerconfigjson"));
-    let config = file.and_then(|file| serde_json::from_slice::<DockerConfig>(&file.0).ok());
-    let config = config.ok_or_else(|| {
+    let file = found.data.as_ref().and_then(|data| data.get(registry::KEY));
+    let read = file.and_then(|file| Credentials::parse(&file.0).ok());
+    read.ok_or_else(|| {
         let words = format!(
             "spec.pullSecretRef: Secret {}/{} has no readable .dockerconfigjson",
             key.namespace, reference.name
         );
         Refusal::transient(reasons::SECRET_MISSING, words)
-    })?;
-    Ok(Credentials { logins: config.auths.into_iter().filter_map(login).collect() })
-}
-
-/// A registry's host with its login; the file has either both words or one code of them.
-fn login((host, auth): (String, Auth)) -> Option<(String, Login)> {
-    use base64::Engine as _;
-    let host = host.split_once("://").map_or(host.as_str(), |(_, rest)| rest);
-    let host = host.split('/').next().unwrap_or_default().to_owned();
-    let (user, password) = match (auth.username, auth.password, auth.auth) {
-        (Some(user), Some(password), _) => (user, password),
-        (_, _, Some(code)) => {
-            let text = base64::prelude::BASE64_STANDARD.decode(code).ok()?;
-            let (user, password) = String::from_utf8(text)
-                .ok()?
-                .split_once(':')
-                .map(|(user, password)| (user.to_owned(), password.to_owned()))?;
-            (user, password)
-        }
-        _ => return None,
-    };
-    Some((host, Login { user, password: Secret::new(password) }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logins_are_read_in_both_forms() {
-        let auth = |username: Option<&str>, password: Option<&str>, auth: Option<&str>| Auth {
-            username: username.map(Into::into),
-            password: password.map(Into::into),
-            auth: auth.map(Into::into),
-        };
-        let host = "https://registry.example:5000/v1/".to_owned();
-        let (at, read) = login((host.clone(), auth(Some("u"), Some("p"), None))).unwrap();
-        assert_eq!((at.as_str(), read.user.as_str()), ("registry.example:5000", "u"));
-        // "u:p:q"
-        let (_, coded) = login((host.clone(), auth(None, None, Some("dTpwOnE=")))).unwrap();
-        assert_eq!((coded.user.as_str(), coded.password), ("u", Secret::new("p:q")));
-        assert!(login((host, auth(None, None, Some("%")))).is_none());
-    }
+    })
 }

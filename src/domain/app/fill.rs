@@ -4,6 +4,8 @@ pub mod variables;
 pub mod ports;
 pub mod digest;
 pub mod people;
+#[cfg(test)]
+mod laws;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use crate::domain::app::instance::{AppKey, Choices, Files, Instance, Wanted};
 use crate::domain::app::metadata::Metadata;
 use crate::domain::app::render;
 use crate::domain::app::template::{self, ENV, Template, is_secret};
-use crate::domain::app::verdict::{Backend, Verdict, judge};
+use crate::domain::app::verdict::{Backend, LONGEST_NAME, Verdict, judge};
 use crate::domain::app::workload::{Protocol, Workload};
 use crate::domain::secret::Secret;
 
@@ -39,6 +41,8 @@ pub struct Order<'a> {
     pub choices: &'a Choices,
     /// `spec.domain`.
     pub domain: Option<&'a str>,
+    /// `spec.pullSecretRef`.
+    pub pull_secret: Option<&'a str>,
     /// The host's public name or address, for URLs.
     pub host: Option<&'a str>,
     /// `spec.resources`.
@@ -73,8 +77,6 @@ pub fn id(name: &str) -> String {
     }
 }
 
-/// What a name in DNS may have at most (RFC 1035), and so an application's.
-const LONGEST_NAME: usize = 63;
 /// Shorter values are words such as `admin`, which any text may hold.
 const SHORTEST_MASK: usize = 8;
 
@@ -201,6 +203,8 @@ fn finished(
         admin_url: seen.admin_url,
         user_name: seen.user_name,
         password: seen.password,
+        domain: order.domain.map(str::to_owned),
+        pull_secret: order.pull_secret.map(str::to_owned),
         needs: metadata.needs,
         workload,
     }

@@ -230,6 +230,7 @@ codes! {
     Unreadable "unreadable" "can't be read: {}" "无法读取:{}";
     TooLarge "too-large" "too large: {}" "过大:{}";
     Missing "missing-file" "the file is missing: {}" "缺少文件:{}";
+    AppName "app-name" "{} is no name for an application: lower-case letters, digits and inner hyphens, at most 63" "{} 不能作为应用名称:只能使用小写字母、数字和中间的连字符,最多 63 个字符";
     SymlinkLeaves "symlink-leaves" "the symbolic link {} leads out of the template's folder" "符号链接 {} 指向模板目录之外";
     EnvSyntax "env-syntax" "not a line of an .env file: {}" ".env 语法错误:{}";
     DuplicateKey "duplicate-key" "{} is set twice: the last one holds" "{} 重复设置:以最后一次为准";

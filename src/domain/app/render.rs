@@ -18,6 +18,9 @@ pub fn compose(name: &str, workload: &Workload, shared: Option<&str>, serving: O
     let mut configs = Map::new();
     let mut services = Map::new();
     for service in &workload.services {
+        // Who waits for somebody who never starts, and need not, waits for nobody.
+        let waits = service.waits.iter().filter(|wait| workload.service(&wait.on).is_some());
+        let service = &Service { waits: waits.cloned().collect(), ..service.clone() };
         let shared = shared.filter(|_| serving == Some(service.name.as_str())).is_some();
         services.insert(service.name.clone(), self::service(service, shared, &mut configs));
     }

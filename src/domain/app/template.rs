@@ -13,8 +13,17 @@ use crate::domain::app::workload::Workload;
 /// The name of the variables' file.
 pub const ENV: &str = ".env";
 
+/// Whether `name` can be an application's in a catalogue: `spec.appName`'s rule.
+pub fn is_app_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.len() <= 63
+        && name.starts_with(inner)
+        && name.ends_with(inner)
+        && name.chars().all(|c| inner(c) || c == '-')
+}
+
 /// A template's folder in memory.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     /// The folder's name, which is the application's.
     pub name: String,
