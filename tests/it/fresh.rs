@@ -40,8 +40,8 @@ fn every_reason_of_a_service_is_in_the_documents() {
 #[test]
 fn every_metric_is_in_the_documents() {
     let docs = read("docs/metrics.md");
-    let folder =
-        ["cluster", "http", "provider", "reconcile"].map(|name| format!("src/telemetry/metrics/{name}.rs"));
+    let folder = ["app", "cluster", "http", "provider", "reconcile"]
+        .map(|name| format!("src/telemetry/metrics/{name}.rs"));
     let mut named = 0;
     for file in folder.iter().map(String::as_str).chain(["src/telemetry/dns.rs"]) {
         let source = read(file);
