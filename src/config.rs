@@ -9,12 +9,14 @@ use kube::core::ObjectMeta;
 
 use crate::api::node::{AddressSource, CocoaNode, CocoaNodeSpec, Echo, Liveness, SecretKeyRef};
 use crate::api::vocab::{Line, NetworkType, WorkMode};
+use crate::config::apps::{AppFlags, Apps};
 use crate::config::checks::{
     ADDRESS, apart, authority, existing, first_node, listen, log, networks, node_name, parsed,
 };
 use crate::domain::marks::OwnerId;
 use crate::domain::names::{DnsName, FieldError};
 
+pub mod apps;
 pub mod checks;
 pub mod state;
 
@@ -54,6 +56,8 @@ pub struct Settings {
     pub authority: Authority,
     /// Who marks this installation's records, whatever is kept; none: as kept.
     pub owner_id: Option<OwnerId>,
+    /// Applications.
+    pub apps: Apps,
     /// What is logged.
     pub log: Log,
 }
@@ -65,6 +69,16 @@ pub enum Plane {
     Embedded(Embedded),
     /// In a cluster.
     Cluster(ClusterAccess),
+}
+
+impl Plane {
+    /// Where what must survive lies, for a plane inside.
+    pub fn data_dir(&self) -> Option<&Path> {
+        match self {
+            Plane::Embedded(embedded) => Some(&embedded.data_dir),
+            Plane::Cluster(_) => None,
+        }
+    }
 }
 
 /// The embedded plane.
@@ -181,6 +195,7 @@ pub struct Flags {
     pub hostmaster: Option<String>,
     pub name_servers: Vec<String>,
     pub owner_id: Option<String>,
+    pub apps: AppFlags,
     pub log: String,
     pub log_format: String,
 }
@@ -228,6 +243,7 @@ impl Settings {
             authority: authority(&flags)?,
             owner_id: flags.owner_id.as_deref().map(|id| OwnerId::parse(id, "--owner-id")).transpose()?,
             log: log(&flags)?,
+            apps: Apps::checked(flags.apps, plane.data_dir())?,
             line_tables: existing("--line-table", flags.line_tables, Path::is_file, "file")?,
             manifests: existing("--manifests", flags.manifests, Path::is_dir, "folder")?,
             old_config: existing(
@@ -299,6 +315,13 @@ mod tests {
             echo_agreement: 1,
             log: "info".into(),
             log_format: "text".into(),
+            apps: AppFlags {
+                docker: "none".into(),
+                namespace: "default".into(),
+                auth: "token".into(),
+                at_once: 1,
+                ..AppFlags::default()
+            },
             ..Flags::default()
         }
     }

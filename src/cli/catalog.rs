@@ -1,6 +1,6 @@
 //! `catalog`: which templates there are, and on which backend each would run. It reads files and asks nobody.
 
-mod offered;
+pub mod offered;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls one command, and turns its outcome into words and an exit code. It decides
 //! nothing about nodes, lines or records; what it shows is computed by `domain` from the objects and their status.
 
+pub mod app;
 pub mod catalog;
 pub mod connect;
 pub mod crd;
@@ -16,6 +17,7 @@ pub mod prompt;
 pub mod provider;
 pub mod resolve;
 pub mod serve;
+pub mod serve_apps;
 pub mod service;
 pub mod simulate;
 pub mod status;
@@ -77,6 +79,9 @@ enum Command {
     /// Set, list and remove accounts of DNS platforms
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
+    /// Install, list, upgrade and remove applications
+    #[command(subcommand)]
+    App(app::AppCommand),
     /// List and check templates of applications
     #[command(subcommand)]
     Catalog(catalog::CatalogCommand),
@@ -139,6 +144,7 @@ async fn dispatch(command: Command, mut ctx: Ctx<'_>) -> Result<ExitCode, CliErr
         Command::Node(command) => node::run(command, ctx).await,
         Command::Service(command) => service::run(command, ctx).await,
         Command::Provider(command) => provider::run(command, ctx).await,
+        Command::App(command) => app::run(command, ctx).await,
         Command::Catalog(command) => catalog::run(command, ctx),
         Command::Status => status::show(ctx).await,
         Command::Plan(args) => plan::show(args, ctx).await,

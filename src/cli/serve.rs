@@ -8,6 +8,7 @@ use clap::Args;
 use crate::assembly;
 use crate::cli::connect::Access;
 use crate::cli::error::CliError;
+use crate::cli::serve_apps::AppArgs;
 use crate::config::{
     DEFAULT_API, DEFAULT_DNS, DEFAULT_OPS, DEFAULT_PLANE, Flags, LogFormat, PlaneFlags, Settings,
 };
@@ -169,6 +170,8 @@ struct ServerArgs {
     /// Marks this installation's records at shared DNS providers, for one whose id was lost; left out: the id that it has
     #[arg(long, value_name = "ID", env = "COCOASYNCER_OWNER_ID", help_heading = "Zones")]
     owner_id: Option<String>,
+    #[command(flatten)]
+    apps: AppArgs,
     /// What is logged, e.g. `info,cocoasyncer=debug`
     #[arg(
         long,
@@ -216,6 +219,7 @@ impl ServerArgs {
             hostmaster,
             name_servers,
             owner_id,
+            apps,
             log,
             log_format,
         } = self;
@@ -244,6 +248,7 @@ impl ServerArgs {
             hostmaster,
             name_servers,
             owner_id,
+            apps: apps.flags(),
             log,
             log_format,
         }

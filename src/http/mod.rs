@@ -1,7 +1,9 @@
-//! The v1 API's server: routes, pages, badge, metrics. What it answers is rendered once per change of the view; what it
-//! takes becomes objects, and nothing else: the loops see them as they see everybody's edits.
+//! The servers of the v1 API and of the App API: routes, pages, badge, metrics. What they answer is rendered once per
+//! change of the view; what they take becomes objects, and nothing else: the loops see them as they see everybody's edits.
 
 pub mod admin;
+pub mod app;
+pub mod auth;
 pub mod badge;
 mod body;
 pub mod cluster;

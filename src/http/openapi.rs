@@ -12,11 +12,12 @@ use http::StatusCode;
 use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
+use crate::http::app::doc::Bearer;
 use crate::http::body::json;
 use crate::http::pages::words::Language;
 use crate::http::pages::{STYLE, html, rendered};
 use crate::http::state::ApiState;
-use crate::http::{admin, badge, cluster, pages};
+use crate::http::{admin, app, badge, cluster, pages};
 use crate::wire::cluster::{Answer, CocoaBasic, Envelope};
 
 /// Request of `getClusterInfo`.
@@ -45,7 +46,8 @@ pub struct UpdateRequest {
 #[openapi(
     info(
         title = "CocoaSyncer v1 API",
-        description = "Cluster and monitoring API of a CocoaSyncer node. Calls answer HTTP 200 with the outcome in statusCode."
+        description = "Cluster and monitoring API of a CocoaSyncer node, whose calls answer HTTP 200 with the outcome in \
+            statusCode; and its App API, whose calls answer 200 or 404 with the reason in Error."
     ),
     paths(
         pages::home,
@@ -53,8 +55,17 @@ pub struct UpdateRequest {
         pages::status,
         admin::api_metrics,
         cluster::get_cluster_info,
-        cluster::update_cluster_info
+        cluster::update_cluster_info,
+        app::doc::install,
+        app::doc::uninstall,
+        app::doc::restart,
+        app::doc::start,
+        app::doc::stop,
+        app::doc::status,
+        app::doc::list,
+        app::doc::logs
     ),
+    modifiers(&Bearer),
     components(schemas(InfoRequest, UpdateRequest, Answer, Envelope))
 )]
 struct Doc;

@@ -1,6 +1,8 @@
 //! What runs workloads. A runtime observes and takes one step at a time; which step, and what a failure means for the
 //! application, is decided above. What is not marked as the App's is never touched.
 
+pub mod docker;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;

@@ -3,26 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cocoasyncer::api::{CATALOG_LABEL, SYSTEM_NAMESPACE};
-use cocoasyncer::catalog::library::{Library, Offer};
-use cocoasyncer::catalog::sources::{Source, Sources};
+use cocoasyncer::catalog::library::Library;
 use cocoasyncer::catalog::{builtin, load};
-use cocoasyncer::controllers::catalog::{self, Wiring};
-use cocoasyncer::controlplane::ControlPlane;
-use cocoasyncer::domain::app::finding::{Code, Effect, Finding};
-use cocoasyncer::domain::app::template::{Checked, check};
+use cocoasyncer::domain::app::fill::{Order, allocate, instantiate, wanted_ports};
+use cocoasyncer::domain::app::finding::{Code, Effect, Finding, Right};
+use cocoasyncer::domain::app::instance::{AppKey, Choices, Wanted};
+use cocoasyncer::domain::app::template::{Checked, Template, check};
 use cocoasyncer::domain::app::verdict::{Backend, Verdict, verdict};
-use cocoasyncer::telemetry::metrics::catalog::CatalogMetrics;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use prometheus::Registry;
-use serde_json::json;
-use tokio_util::sync::CancellationToken;
-
-use crate::support::until;
+use cocoasyncer::domain::secret::Secret;
 
 /// Templates with a trap each: the diverse ones and the nasty ones.
 const TRAPS: &[&str] = &[
@@ -165,139 +156,81 @@ fn no_finding_repeats_the_value_of_a_variable_that_is_secret() {
     }
 }
 
-/// A catalogue that is kept up to date over a plane of its own.
-struct Kept {
-    _plane: ControlPlane,
-    client: Client,
-    library: Library,
-    folder: tempfile::TempDir,
-    registry: Registry,
-    stop: CancellationToken,
+/// An order with choices as an install makes them.
+struct Wish {
+    key: AppKey,
+    version: String,
+    variables: BTreeMap<String, String>,
+    secrets: BTreeMap<String, Secret>,
+    choices: Choices,
+    allowed: BTreeSet<Right>,
 }
 
-impl Kept {
-    async fn start() -> Self {
-        let plane = ControlPlane::in_memory().await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        template(folder.path(), "blog", "blog:1");
-        let mut sources = Sources::new([Source { folder: folder.path().to_owned(), official: true }]);
-        sources.look();
-        let (client, library) = (plane.client(), Library::of(sources.sorted().offers));
-        assert!(library.get("blog").is_some(), "folders are there before the loop starts");
-        let (metrics, registry, stop) =
-            (CatalogMetrics::default(), Registry::new(), CancellationToken::new());
-        metrics.register(&registry).unwrap();
-        let wiring = Wiring { client: client.clone(), library: library.clone(), sources, metrics };
-        let (tell, told) = tokio::sync::oneshot::channel();
-        tokio::spawn(catalog::run(wiring, stop.clone(), move || {
-            // A test that has ended does not listen.
-            let _ = tell.send(());
-        }));
-        tokio::time::timeout(crate::support::PATIENCE, told).await.unwrap().unwrap();
-        Self { _plane: plane, client, library, folder, registry, stop }
+impl Wish {
+    fn of(template: &Template, name: &str) -> Self {
+        let metadata = check(template).metadata.unwrap_or_default();
+        let wanted = wanted_ports(template, &BTreeMap::new());
+        let ports = allocate(&wanted, &BTreeMap::new(), &BTreeSet::new()).unwrap();
+        Self {
+            key: AppKey { namespace: "default".into(), name: name.into() },
+            version: metadata.versions.first().cloned().unwrap_or_else(|| "1".into()),
+            variables: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            choices: Choices { password: Secret::new("Pa55wordPa55wordX"), code: "c0de".into(), ports },
+            allowed: BTreeSet::new(),
+        }
     }
 
-    fn maps(&self, namespace: &str) -> Api<ConfigMap> {
-        Api::namespaced(self.client.clone(), namespace)
-    }
-
-    async fn until(&self, what: &str, is_so: impl Fn(&Library) -> bool) {
-        until(what, || std::future::ready(is_so(&self.library).then_some(()))).await;
-    }
-
-    fn figure(&self, line: &str) -> bool {
-        cocoasyncer::telemetry::metrics::text(&self.registry).lines().any(|it| it == line)
+    fn order(&self, backend: Backend) -> Order<'_> {
+        Order {
+            key: &self.key,
+            uid: "u-1",
+            version: &self.version,
+            variables: &self.variables,
+            secret_variables: &self.secrets,
+            choices: &self.choices,
+            domain: None,
+            host: Some("192.0.2.7"),
+            resources: None,
+            allowed: &self.allowed,
+            wanted: Wanted::default(),
+            backend,
+        }
     }
 }
 
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.stop.cancel();
+/// Of a built-in template: ports that it wants, who serves, its address, its login, its containers.
+const BUILT_IN: &[(&str, &str)] = &[(
+    "ghost",
+    "W9_HTTP_PORT_SET=9001 | ghost:2368<9001 http | http://192.0.2.7:9001 | - Pa55wordPa55wordX | a7blog a7blog-mysql",
+)];
+
+#[test]
+fn built_in_templates_become_the_instances_that_they_describe() {
+    for (name, expect) in BUILT_IN {
+        let offer = Library::built_in().get(name).unwrap();
+        let wish = Wish::of(&offer.template, "7blog");
+        let instance =
+            instantiate(&offer.template, Arc::new(offer.files().unwrap()), &wish.order(Backend::Docker))
+                .unwrap();
+        let ports: Vec<String> =
+            wish.choices.ports.iter().map(|(key, port)| format!("{key}={port}")).collect();
+        let serving = instance.serving.as_ref().map(|it| {
+            let host = it.host.map(|host| host.to_string()).unwrap_or_default();
+            format!("{}:{}<{host}{}", it.service, it.port, if it.http { " http" } else { "" })
+        });
+        let containers: Vec<&str> =
+            instance.workload.services.iter().filter_map(|it| it.container.as_deref()).collect();
+        let login = |it: Option<&str>| it.unwrap_or("-").to_owned();
+        let shown = format!(
+            "{} | {} | {} | {} {} | {}",
+            ports.join(" "),
+            serving.unwrap_or_default(),
+            instance.url.as_deref().unwrap_or("-"),
+            login(instance.user_name.as_deref()),
+            login(instance.password.as_ref().map(Secret::expose)),
+            containers.join(" "),
+        );
+        assert_eq!(shown, *expect, "{name}\n{}\n{}", instance.env.expose(), instance.compose.expose());
     }
-}
-
-fn compose(image: &str) -> String {
-    format!("services: {{web: {{image: '{image}', ports: ['80:80'], volumes: ['./src/a_b.conf:/a']}}}}")
-}
-
-fn template(folder: &Path, name: &str, image: &str) {
-    let app = folder.join(name);
-    std::fs::create_dir_all(app.join("src")).unwrap();
-    std::fs::write(app.join("docker-compose.yml"), compose(image)).unwrap();
-    std::fs::write(app.join("src/a_b.conf"), "of the folder").unwrap();
-}
-
-fn config_map(name: &str, app: &str, image: &str) -> ConfigMap {
-    let text = json!({
-        "metadata": {"name": name, "labels": {CATALOG_LABEL: app}},
-        "data": {"docker-compose.yml": compose(image), "src__a_b.conf": "of the map"},
-        "binaryData": {"src__bin": "/w=="},
-    });
-    serde_json::from_value(text).unwrap()
-}
-
-fn image(offer: &Offer) -> Option<&str> {
-    offer.checked.workload.as_ref()?.services[0].image.as_deref()
-}
-
-fn offers(library: &Library, name: &str, wanted: &str) -> bool {
-    library.get(name).is_some_and(|offer| image(&offer) == Some(wanted))
-}
-
-#[tokio::test]
-async fn config_maps_are_taken_followed_and_forgotten() {
-    let kept = Kept::start().await;
-    let maps = kept.maps("default");
-    maps.create(&PostParams::default(), &config_map("wiki-template", "wiki", "wiki:1")).await.unwrap();
-    kept.until("the ConfigMap is offered", |library| offers(library, "wiki", "wiki:1")).await;
-    let wiki = kept.library.get("wiki").unwrap();
-    assert!(!wiki.official && wiki.origin.to_string() == "configmap/default/wiki-template");
-    let files = wiki.files().unwrap();
-    assert_eq!((&*files["src/a_b.conf"].bytes, &*files["src/bin"].bytes), (&b"of the map"[..], &b"\xff"[..]));
-    let untouched = kept.library.get("redis").unwrap();
-    let patch = Patch::Merge(json!({"data": {"docker-compose.yml": compose("wiki:2")}}));
-    maps.patch("wiki-template", &PatchParams::default(), &patch).await.unwrap();
-    kept.until("the edit is taken", |library| offers(library, "wiki", "wiki:2")).await;
-    assert!(std::sync::Arc::ptr_eq(&untouched, &kept.library.get("redis").unwrap()));
-    // Without its label it is no template any more, nor is a ConfigMap that never had it.
-    let patch = Patch::Merge(json!({"metadata": {"labels": {CATALOG_LABEL: null}}}));
-    maps.patch("wiki-template", &PatchParams::default(), &patch).await.unwrap();
-    kept.until("it is gone", |library| library.get("wiki").is_none()).await;
-}
-
-#[tokio::test]
-async fn only_the_operators_own_namespace_may_put_another_template_under_a_name() {
-    let kept = Kept::start().await;
-    let namespaces: Api<Namespace> = Api::all(kept.client.clone());
-    let system = serde_json::from_value(json!({"metadata": {"name": SYSTEM_NAMESPACE}})).unwrap();
-    // It may stand already.
-    let _ = namespaces.create(&PostParams::default(), &system).await;
-    let evil = config_map("evil", "blog", "evil:1");
-    kept.maps("default").create(&PostParams::default(), &evil).await.unwrap();
-    let marker = config_map("marker", "marker", "marker:1");
-    kept.maps("default").create(&PostParams::default(), &marker).await.unwrap();
-    kept.until("the marker is offered", |library| library.get("marker").is_some()).await;
-    assert!(offers(&kept.library, "blog", "blog:1"));
-    assert!(kept.figure("cocoasyncer_catalog_templates{state=\"shadowed\"} 1"));
-    let own = kept.maps(SYSTEM_NAMESPACE);
-    own.create(&PostParams::default(), &config_map("x", "blog", "own:1")).await.unwrap();
-    kept.until("the own one holds", |library| offers(library, "blog", "own:1")).await;
-    own.delete("x", &DeleteParams::default()).await.unwrap();
-    kept.until("the folder holds again", |library| offers(library, "blog", "blog:1")).await;
-    assert!(kept.library.get("blog").unwrap().official);
-}
-
-#[tokio::test]
-async fn a_folder_is_followed_and_one_that_vanished_keeps_what_it_gave() {
-    let kept = Kept::start().await;
-    let readable =
-        |is: i32| format!("cocoasyncer_catalog_readable{{folder=\"{}\"}} {is}", kept.folder.path().display());
-    template(kept.folder.path(), "blog", "blog:2");
-    kept.until("the edit is taken", |library| offers(library, "blog", "blog:2")).await;
-    assert!(kept.figure(&readable(1)));
-    std::fs::rename(kept.folder.path(), kept.folder.path().with_extension("away")).unwrap();
-    until("it is told", || std::future::ready(kept.figure(&readable(0)).then_some(()))).await;
-    assert!(offers(&kept.library, "blog", "blog:2"));
-    std::fs::rename(kept.folder.path().with_extension("away"), kept.folder.path()).unwrap();
-    until("it can be read again", || std::future::ready(kept.figure(&readable(1)).then_some(()))).await;
 }

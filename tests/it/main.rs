@@ -16,3 +16,5 @@ mod conformance;
 mod process;
 mod rfc2136;
 mod catalog;
+mod library;
+mod app_api;

@@ -179,6 +179,7 @@ const MAY_EXPOSE: &[&str] = &[
     "domain/secret.rs",
     "domain/app/instance.rs", // takes its secrets out of texts
     "domain/app/fill.rs",     // puts them into the template's variables
+    "domain/app/fill/",       // the same
     "runtimes/",              // hands them to the engine, the cluster and its registries
     "wire/",
     // A cloud's calls are signed with the account's key, and its words are searched for it before they are repeated.

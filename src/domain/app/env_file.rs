@@ -40,8 +40,38 @@ impl Env {
         self.values.iter().map(|(key, variable)| (key.as_str(), variable))
     }
 
+    /// The file again, with every variable put in: read by these rules, or by compose's own reader, it gives these values.
+    pub fn render(&self) -> String {
+        let mut lines: Vec<(&str, &Variable)> = self.iter().collect();
+        lines.sort_by_key(|(_, variable)| match variable.line {
+            0 => u64::MAX,
+            line => line,
+        });
+        let lines = lines.into_iter().map(|(key, variable)| format!("{key}={}\n", quoted(&variable.value)));
+        lines.collect()
+    }
+
+    /// Sets `key` as nothing in the file does.
+    pub fn set_beside(&mut self, key: &str, value: &str) {
+        let variable = Variable { value: value.to_owned(), line: 0, derived: false };
+        self.values.insert(key.to_owned(), variable);
+    }
+
     /// Reads `bytes` of `file`. What compose would refuse ends the reading with a finding; what was read stays.
     pub fn parse(bytes: &[u8], file: &str, findings: &mut Findings) -> Self {
+        Self::parse_over(bytes, file, &|_| None, &BTreeMap::new(), findings)
+    }
+
+    /// Reads `bytes` of `file` where references look into `over` first, as compose has it, and the lines of `put` are
+    /// replaced by its values, so that whatever refers to them sees those.
+    pub fn parse_over(
+        bytes: &[u8],
+        file: &str,
+        over: &dyn Fn(&str) -> Option<String>,
+        put: &BTreeMap<String, String>,
+        findings: &mut Findings,
+    ) -> Self {
+        let around = Around { over, put };
         let mut env = Self::default();
         let cannot = |line: u64, what: String| {
             Finding::both(
@@ -67,7 +97,9 @@ impl Env {
             match reader.statement() {
                 Ok(None) => return env,
                 Ok(Some(Statement { key, raw, line })) => {
-                    if let Err(fault) = env.set(Statement { key, raw, line }, &mut left, (file, findings)) {
+                    if let Err(fault) =
+                        env.set(Statement { key, raw, line }, &around, &mut left, (file, findings))
+                    {
                         findings.add(cannot(line, format!("{key}: {fault}")));
                         return env;
                     }
@@ -83,13 +115,22 @@ impl Env {
     fn set(
         &mut self,
         Statement { key, raw, line }: Statement<'_>,
+        around: &Around<'_>,
         left: &mut usize,
         (file, findings): (&str, &mut Findings),
     ) -> Result<(), Fault> {
         let place = || Place::line(file, line, key);
+        let lookup = |name: &str| {
+            let put = || around.put.get(name).cloned().or_else(|| self.get(name).map(str::to_owned));
+            (around.over)(name).or_else(put)
+        };
         let (value, derived) = match raw {
-            // A name alone takes its value from the caller's environment, and a template has no caller.
-            Raw::Inherited => return Ok(()),
+            _ if let Some(value) = around.put.get(key) => (value.clone(), false),
+            // A name alone takes its value from what surrounds the file; around a template there is nothing.
+            Raw::Inherited => match (around.over)(key) {
+                Some(value) => (value, true),
+                None => return Ok(()),
+            },
             Raw::Literal(text) => {
                 if names_a_variable(&text) {
                     findings.add(Finding::both(Code::Quoted, Effect::Note, place(), key));
@@ -97,7 +138,6 @@ impl Env {
                 (text, false)
             }
             Raw::Text(text) => {
-                let lookup = |name: &str| self.get(name).map(str::to_owned);
                 let mut scope = Scope::new(&lookup, *left);
                 let value = scope.fill(&text)?;
                 for name in scope.undefined {
@@ -115,10 +155,36 @@ impl Env {
     }
 }
 
+/// What a file is read in.
+struct Around<'a> {
+    over: &'a dyn Fn(&str) -> Option<String>,
+    put: &'a BTreeMap<String, String>,
+}
+
 fn names_a_variable(text: &str) -> bool {
     text.split('$')
         .skip(1)
         .any(|after| after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '{'))
+}
+
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,=-".contains(c);
+    if value.chars().all(plain) {
+        return value.to_owned();
+    }
+    // Between single quotes all is literal but the quote and a backslash before it; a carriage return would be lost.
+    if !value.contains(['\'', '\\', '\r']) {
+        return format!("'{value}'");
+    }
+    let mut out = String::with_capacity(value.len() + 2);
+    for c in value.chars() {
+        match c {
+            '\\' | '"' | '$' => out.extend(['\\', c]),
+            '\r' => out.push_str("\\r"),
+            c => out.push(c),
+        }
+    }
+    format!("\"{out}\"")
 }
 
 struct Statement<'a> {

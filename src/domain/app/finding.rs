@@ -293,6 +293,11 @@ codes! {
     NameTaken "name-taken" "two containers are named {}" "两个容器同名 {}";
     NotDns "not-a-dns-name" "{} can't be a name in a cluster's DNS: siblings find it under another" "{} 不能作为集群 DNS 名称:将使用其他名称";
     UserName "user-by-name" "user {} is a name, and a cluster needs its number" "用户 {} 为名称,集群需要数字 ID";
+    UnknownVariable "unknown-variable" "the template has no variable {}" "模板中没有变量 {}";
+    ReservedVariable "reserved-variable" "{} is set by the install and not by its user" "{} 由安装过程设置,不能由用户设置";
+    UnknownVersion "unknown-version" "version {} is not among those that the template lists" "模板未列出版本 {}";
+    NameTooLong "name-too-long" "{} is longer than the 63 characters of a name in DNS" "{} 超过 DNS 名称的 63 个字符上限";
+    SiblingName "sibling-name" "{} is how siblings call it, and no name that a cluster's DNS can have" "其他服务以 {} 访问它,而集群 DNS 不支持该名称";
     NoHealth "no-health-check" "others wait until service {} is healthy, and it has no health check of its own" "其他服务等待服务 {} 健康,但它没有健康检查";
     NoProbe "nothing-to-probe" "no health check and no port in {}: that it runs is all that can be told" "{} 没有健康检查也没有端口:只能判断进程是否运行";
 }

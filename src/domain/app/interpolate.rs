@@ -120,6 +120,25 @@ fn name(text: &str) -> &str {
     if text.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &text[..end] }
 }
 
+/// The names of all variables that `text` may ask for, those in defaults included.
+pub fn names(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let after = &rest[rest.find('$')? + 1..];
+            if let Some(after) = after.strip_prefix('$') {
+                rest = after;
+                continue;
+            }
+            let found = name(after.strip_prefix('{').unwrap_or(after));
+            rest = after;
+            if !found.is_empty() {
+                return Some(found);
+            }
+        }
+    })
+}
+
 /// Where the brace closes that stands before `text`. Only `${` opens another, as compose counts them.
 fn closing(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
@@ -187,6 +206,12 @@ mod tests {
         }
         assert_eq!(fill("${NO:?say}"), Err(Fault::Required { name: "NO".into() }));
         assert_eq!(fill("${EMPTY:?say}"), Err(Fault::Required { name: "EMPTY".into() }));
+    }
+
+    #[test]
+    fn the_names_in_a_text_are_those_that_it_may_ask_for() {
+        let text = "$A ${B:-${C-$D}} $$E $1 ${F:?no} $";
+        assert_eq!(names(text).collect::<Vec<_>>(), ["A", "B", "C", "D", "F"]);
     }
 
     #[test]

@@ -144,6 +144,46 @@ impl Dialect {
         }
     }
 
+    /// The variables that take the application's name: the identity first.
+    pub fn identity(self) -> &'static [&'static str] {
+        match self {
+            Dialect::W9 => &["W9_ID", "W9_NAME"],
+            Dialect::App => &["APP_NAME"],
+        }
+    }
+
+    /// The variable with the shared network's name.
+    pub fn network(self) -> &'static str {
+        match self {
+            Dialect::W9 => "W9_NETWORK",
+            Dialect::App => "APP_NETWORK",
+        }
+    }
+
+    /// The variable with the outer address, and the one that says whether the application itself needs it.
+    pub fn url(self) -> (&'static str, &'static str) {
+        match self {
+            Dialect::W9 => ("W9_URL", "W9_URL_REPLACE"),
+            Dialect::App => ("APP_URL", "APP_URL_REPLACE"),
+        }
+    }
+
+    /// The variables with the first user's name, that user's password, and the path where administrators log in.
+    pub fn login(self) -> [&'static str; 3] {
+        match self {
+            Dialect::W9 => ["W9_LOGIN_USER", "W9_LOGIN_PASSWORD", "W9_ADMIN_PATH"],
+            Dialect::App => ["APP_USER", "APP_PASSWORD", "APP_ADMIN_PATH"],
+        }
+    }
+
+    /// The variable that chooses the host's web port.
+    pub fn web_host_port(self) -> &'static str {
+        match self {
+            Dialect::W9 => "W9_HTTP_PORT_SET",
+            Dialect::App => "APP_HTTP_PORT",
+        }
+    }
+
     /// Whether `key` chooses a port of the host.
     pub fn is_host_port(self, key: &str) -> bool {
         match self {

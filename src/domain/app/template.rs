@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::app::compose;
 use crate::domain::app::env_file::Env;
 use crate::domain::app::finding::{Code, Effect, Finding, Findings, Place};
+use crate::domain::app::instance::Files;
 use crate::domain::app::metadata::{self, Dialect, Metadata};
 use crate::domain::app::verdict;
 use crate::domain::app::workload::Workload;
@@ -63,6 +64,27 @@ pub struct Checked {
 /// Checks `template`.
 pub fn check(template: &Template) -> Checked {
     let mut findings = Findings::default();
+    missing(template, &mut findings);
+    let env = template.env.as_deref().map(|bytes| Env::parse(bytes, ENV, &mut findings)).unwrap_or_default();
+    // Short ones are words such as `admin`, which findings may well say.
+    let secrets = env.iter().filter(|(key, variable)| is_secret(key) && 8 <= variable.value.len());
+    findings.mask(secrets.map(|(_, variable)| variable.value.clone()));
+    let metadata = template.metadata.as_deref();
+    let metadata = metadata.and_then(|bytes| Metadata::parse(bytes, &template.name, &mut findings));
+    let workload = template.compose.as_deref().and_then(|bytes| {
+        let workload = compose::read(bytes, &env, template, &Files::new(), &mut findings)?;
+        verdict::judge(&workload, template, &mut findings);
+        Some(workload)
+    });
+    variables(&env, template, metadata.as_ref(), &mut findings);
+    if let (Some(dialect), Some(workload)) = (Dialect::of(&env), &workload) {
+        web_port(dialect, &env, workload, &mut findings);
+    }
+    Checked { name: template.name.clone(), metadata, workload, findings: findings.sorted() }
+}
+
+/// What went wrong while reading, and which files are missing.
+pub fn missing(template: &Template, findings: &mut Findings) {
     template.troubles.iter().for_each(|trouble| findings.add(trouble.clone()));
     let unread = |file: &str| template.troubles.iter().any(|trouble| trouble.place.file == file);
     let mut missing = |file: &str, effect| {
@@ -76,22 +98,6 @@ pub fn check(template: &Template) -> Checked {
     if template.metadata.is_none() {
         missing(metadata::FILE, Effect::Odd);
     }
-    let env = template.env.as_deref().map(|bytes| Env::parse(bytes, ENV, &mut findings)).unwrap_or_default();
-    // Short ones are words such as `admin`, which findings may well say.
-    let secrets = env.iter().filter(|(key, variable)| is_secret(key) && 8 <= variable.value.len());
-    findings.mask(secrets.map(|(_, variable)| variable.value.clone()));
-    let metadata = template.metadata.as_deref();
-    let metadata = metadata.and_then(|bytes| Metadata::parse(bytes, &template.name, &mut findings));
-    let workload = template.compose.as_deref().and_then(|bytes| {
-        let workload = compose::read(bytes, &env, template, &mut findings)?;
-        verdict::judge(&workload, template, &mut findings);
-        Some(workload)
-    });
-    variables(&env, template, metadata.as_ref(), &mut findings);
-    if let (Some(dialect), Some(workload)) = (Dialect::of(&env), &workload) {
-        web_port(dialect, &env, workload, &mut findings);
-    }
-    Checked { name: template.name.clone(), metadata, workload, findings: findings.sorted() }
 }
 
 /// What the variables say that metadata and installing don't fit.
@@ -123,7 +129,7 @@ fn variables(env: &Env, template: &Template, metadata: Option<&Metadata>, findin
 }
 
 /// Whether a variable of this name holds a secret.
-fn is_secret(key: &str) -> bool {
+pub fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_uppercase();
     let ends = [
         "PASSWORD",

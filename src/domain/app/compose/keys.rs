@@ -178,6 +178,26 @@ pub const SERVICE: &[(&str, Use)] = &[
     ("working_dir", Use::Full),
 ];
 
+/// Keys of a service that only an engine knows and that are taken over as they stand.
+pub const ENGINE_ONLY: &[&str] = &[
+    "cgroup_parent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_shares",
+    "cpuset",
+    "device_cgroup_rules",
+    "domainname",
+    "mac_address",
+    "mem_swappiness",
+    "memswap_limit",
+    "oom_kill_disable",
+    "oom_score_adj",
+    "pids_limit",
+    "runtime",
+    "storage_opt",
+    "volumes_from",
+];
+
 /// Keys of `deploy`; what only a swarm has is dropped.
 pub const DEPLOY: &[(&str, Use)] = &[
     ("resources", Use::Full),

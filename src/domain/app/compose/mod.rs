@@ -8,25 +8,37 @@ pub mod ports;
 pub mod mounts;
 pub mod service;
 pub mod sandbox;
+pub mod process;
+pub mod resources;
+pub mod contents;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::app::compose::contents::Declaration;
 use crate::domain::app::compose::keys::{Use, known};
 use crate::domain::app::compose::reading::Reading;
 use crate::domain::app::env_file::Env;
 use crate::domain::app::finding::{Code, Effect, Finding, Findings, Place};
+use crate::domain::app::instance::Files;
 use crate::domain::app::interpolate::{Fault, Scope};
 use crate::domain::app::template::Template;
 use crate::domain::app::workload::{Volume, Workload};
-use crate::domain::app::yaml::Node;
+use crate::domain::app::yaml::{Node, Value};
 
 /// The document's file.
 pub const FILE: &str = "docker-compose.yml";
 /// How much all scalars may come to, variables put in.
 const MOST_OUT: usize = 4 << 20;
 
-/// Reads the document; none where there is nothing to run in it.
-pub fn read(bytes: &[u8], env: &Env, template: &Template, findings: &mut Findings) -> Option<Workload> {
+/// Reads the document; none where there is nothing to run in it. `files` are the template's others, for those that a
+/// service's environment or a config is read from; a check does without.
+pub fn read(
+    bytes: &[u8],
+    env: &Env,
+    template: &Template,
+    files: &Files,
+    findings: &mut Findings,
+) -> Option<Workload> {
     let mut cannot = |code, line, what: String| {
         let place = Place { line, ..Place::file(FILE) };
         findings.add(Finding::both(code, Effect::Cannot, place, what));
@@ -48,7 +60,7 @@ pub fn read(bytes: &[u8], env: &Env, template: &Template, findings: &mut Finding
         return None;
     }
     fill(&mut document, env, findings);
-    let mut reading = Reading { template, env, findings, service: None };
+    let mut reading = Reading { template, files, env, findings, service: None };
     let declared = Declared::read(&document, &mut reading);
     let mut workload = Workload { volumes: declared.volumes.clone(), ..Workload::default() };
     let chosen: BTreeSet<&str> =
@@ -69,11 +81,25 @@ pub fn read(bytes: &[u8], env: &Env, template: &Template, findings: &mut Finding
             workload.idle.insert(service.name);
         }
     }
+    link(&document, &mut workload);
     if workload.services.is_empty() {
         reading.service = None;
         reading.say(Code::NoServices, Effect::Cannot, (&document, "services"), "profiles");
     }
     Some(workload)
+}
+
+/// `links: [db:database]`: another name for a service, which all of the application's own network may as well know.
+fn link(document: &Node, workload: &mut Workload) {
+    for (_, node) in document.get("services").map(Node::entries).unwrap_or_default() {
+        let Some(Value::List(links)) = node.get("links").map(|links| &links.value) else { continue };
+        for (name, alias) in links.iter().filter_map(|link| link.scalar()?.split_once(':')) {
+            let linked = workload.services.iter_mut().find(|service| service.name == name);
+            if let Some(service) = linked.filter(|service| !service.aliases.iter().any(|it| it == alias)) {
+                service.aliases.push(alias.to_owned());
+            }
+        }
+    }
 }
 
 /// Puts the variables of `.env` into every scalar. Values of extensions count only where they are used, by an alias.
@@ -119,8 +145,8 @@ fn place_of(path: &[String], line: u64) -> Place {
 pub struct Declared {
     volumes: BTreeMap<String, Volume>,
     networks: BTreeSet<String>,
-    /// Configs and secrets.
-    files: BTreeSet<String>,
+    /// Configs and secrets: whether it is a secret, and its name.
+    files: BTreeMap<(bool, String), Declaration>,
 }
 
 impl Declared {
@@ -146,12 +172,10 @@ impl Declared {
                 }
             }
         }
-        for (name, node) in section("configs").iter().chain(section("secrets")) {
-            declared.files.insert(name.clone());
-            if let Some(file) = node.get("file") {
-                mounts::file_of_template(file, "file", reading);
-            } else if reading.flag(node, "external") {
-                reading.say(Code::NotHonoured, Effect::Cannot, (node, name), "external");
+        for (key, secret) in [("configs", false), ("secrets", true)] {
+            for (name, node) in section(key) {
+                let declaration = contents::declared(name, node, reading);
+                declared.files.insert((secret, name.clone()), declaration);
             }
         }
         declared
@@ -184,6 +208,7 @@ impl Declared {
                 ("driver", _) => {
                     if let Some(driver) = value.scalar().filter(|driver| !matches!(*driver, "" | "local")) {
                         reading.say(Code::VolumeDriver, Effect::Cannot, (value, &path), driver);
+                        volume.driver = Some(driver.to_owned());
                     }
                 }
                 ("driver_opts", _) => {
@@ -192,12 +217,19 @@ impl Declared {
                     if let Some(device) = device {
                         mounts::host_path(device, false, (value, &path), reading);
                     }
+                    let option =
+                        |(key, value): &(String, Node)| Some((key.clone(), value.scalar()?.to_owned()));
+                    volume.options = value.entries().iter().filter_map(option).collect();
                 }
                 (_, Some(Use::Full)) => {}
                 (_, using) => reading.unused(using, value, &path),
             }
         }
         if volume.external {
+            // One that is made here is called after the application: two of one template must not share it.
+            let inner = node.get("external").and_then(|external| external.get("name"));
+            let called = node.get("name").or(inner).and_then(Node::scalar);
+            volume.called = Some(called.unwrap_or(name).to_owned());
             reading.say(Code::ExternalVolume, Effect::Cannot, (node, &format!("volumes.{name}")), name);
         }
         volume

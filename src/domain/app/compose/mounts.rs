@@ -1,7 +1,7 @@
 //! `volumes`, `tmpfs` and other paths: what is mounted, and whether it may be.
 
 use crate::domain::app::compose::reading::Reading;
-use crate::domain::app::compose::{Declared, values};
+use crate::domain::app::compose::{Declared, contents, values};
 use crate::domain::app::finding::{Code, Effect, Right};
 use crate::domain::app::template::Entry;
 use crate::domain::app::workload::{Mount, Source};
@@ -50,18 +50,25 @@ pub fn read(node: &Node, declared: &Declared, reading: &mut Reading<'_>) -> Vec<
         mounts.push(mount);
     }
     for (text, item) in reading.texts(node, "tmpfs") {
-        let target = text.split(':').next().unwrap_or(text);
+        let (target, options) = text.split_once(':').unwrap_or((text, ""));
         if !target.starts_with('/') {
             reading.bad((item, "tmpfs"), &format!("{target:?} is not absolute"));
         }
         mounts.push(Mount {
-            source: Source::Memory(None, None),
+            source: memory(options),
             target: target.to_owned(),
-            read_only: false,
+            read_only: options.split(',').any(|option| option == "ro"),
             subpath: None,
         });
     }
     mounts
+}
+
+/// `size=64m,mode=1777`: what an engine knows of a file system in memory. A mode is octal there.
+fn memory(options: &str) -> Source {
+    let option = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name));
+    let mode = option("mode=").and_then(|mode| u32::from_str_radix(mode, 8).ok());
+    Source::Memory(option("size=").and_then(values::size), mode.filter(|mode| *mode <= 0o7777))
 }
 
 /// `[source:]target[:options]`.
@@ -132,10 +139,9 @@ fn long(item: &Node, reading: &mut Reading<'_>) -> Option<Mount> {
         ("volume", None) => Source::Anonymous,
         ("volume", Some(name)) => Source::Volume(name),
         ("tmpfs", _) => {
-            if let Some(tmpfs) = item.get("tmpfs") {
-                reading.parsed(tmpfs, ("volumes.tmpfs.size", "a size"), values::size);
-            }
-            Source::Memory(None, None)
+            let tmpfs = item.get("tmpfs").unwrap_or(item);
+            let size = reading.parsed(tmpfs, ("volumes.tmpfs.size", "a size"), values::size);
+            Source::Memory(size, reading.parsed(tmpfs, ("volumes.tmpfs.mode", "a mode"), contents::mode))
         }
         ("bind", Some(path)) => {
             // Here a path without a dot in front is a path all the same.
@@ -157,7 +163,12 @@ fn long(item: &Node, reading: &mut Reading<'_>) -> Option<Mount> {
             return None;
         }
     };
-    Some(Mount { source, target, read_only, subpath: None })
+    let volume = item.get("volume").filter(|_| matches!(source, Source::Volume(_)));
+    let subpath = volume.and_then(|volume| reading.text(volume, "subpath")).map(str::to_owned);
+    if let Some(path) = subpath.as_deref().filter(|path| inside(path).is_none()) {
+        reading.say(Code::PathLeaves, Effect::Cannot, (item, "volumes.volume.subpath"), path);
+    }
+    Some(Mount { source, target, read_only, subpath })
 }
 
 /// A path of the template as its entries are named, `""` for the template itself; none where it leads out.

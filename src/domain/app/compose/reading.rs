@@ -4,6 +4,7 @@ use crate::domain::app::compose::FILE;
 use crate::domain::app::compose::keys::Use;
 use crate::domain::app::env_file::Env;
 use crate::domain::app::finding::{Code, Effect, Finding, Findings, Place};
+use crate::domain::app::instance::Files;
 use crate::domain::app::template::Template;
 use crate::domain::app::yaml::{Node, Value};
 
@@ -11,6 +12,8 @@ use crate::domain::app::yaml::{Node, Value};
 pub struct Reading<'a> {
     /// The template that the document belongs to.
     pub template: &'a Template,
+    /// Its files' contents, where they were read; a check does without.
+    pub files: &'a Files,
     /// Its variables.
     pub env: &'a Env,
     /// What was found so far.

@@ -1,10 +1,12 @@
 //! One service: every key of it, and what it comes to.
 
+use std::collections::BTreeMap;
+
 use crate::domain::app::compose::keys::{self, Use, known};
 use crate::domain::app::compose::reading::Reading;
-use crate::domain::app::compose::{Declared, mounts, ports, sandbox, values};
+use crate::domain::app::compose::{Declared, contents, mounts, ports, process, resources, sandbox, values};
 use crate::domain::app::finding::{Code, Effect};
-use crate::domain::app::workload::{Health, Service, Until, Wait};
+use crate::domain::app::workload::{Dns, Service, Until, Wait};
 use crate::domain::app::yaml::{Node, Value};
 
 /// Reads the service `name`.
@@ -18,27 +20,58 @@ pub fn read(name: &str, node: &Node, declared: &Declared, reading: &mut Reading<
     if !matches!(node.value, Value::Map(_)) {
         reading.bad((node, ""), "a service is a map");
     }
-    sandbox::look(node, reading);
-    process(node, reading);
-    environment(node, reading);
-    deploy(node, reading);
-    files(node, declared, reading);
-    networks(node, declared, reading);
-    let (ports, inner_ports) = (ports::published(node, reading), ports::exposed(node, reading));
+    let text = |key: &str, reading: &mut Reading<'_>| reading.text(node, key).map(str::to_owned);
+    let sandbox = sandbox::read(node, reading);
+    let (contents, binds) = contents::read(node, declared, reading);
+    let mut mounts = mounts::read(node, declared, reading);
+    mounts.extend(binds);
+    let (health, check) = process::health(node, reading);
+    let (joins, network) = sandbox::network_mode(node, reading);
+    reading.pairs(node, "annotations", &['=']);
     Service {
         name: name.to_owned(),
         line: node.line,
         container: container(node, reading),
         image: image(name, node, reading),
-        ports,
-        inner_ports,
-        mounts: mounts::read(node, declared, reading),
+        ports: ports::published(node, reading),
+        inner_ports: ports::exposed(node, reading),
+        mounts,
         waits: waits(node, reading),
-        health: health(node, reading),
-        profiles: reading.texts(node, "profiles").into_iter().map(|(text, _)| text.to_owned()).collect(),
-        joins: sandbox::network_mode(node, reading),
-        ..Service::default()
+        health,
+        profiles: listed(node, "profiles", reading),
+        joins,
+        environment: process::environment(node, reading),
+        command: process::line(node, "command", reading),
+        entrypoint: process::line(node, "entrypoint", reading),
+        user: process::user(node, reading),
+        working_dir: text("working_dir", reading),
+        hostname: text("hostname", reading),
+        restart: process::restart(node, reading),
+        check,
+        limits: resources::read(node, reading),
+        sandbox,
+        contents,
+        aliases: networks(node, declared, reading),
+        extra_hosts: sandbox::hosts(node, reading),
+        dns: Dns {
+            servers: listed(node, "dns", reading),
+            search: listed(node, "dns_search", reading),
+            options: listed(node, "dns_opt", reading),
+        },
+        labels: mapped(node, "labels", reading),
+        stop_signal: text("stop_signal", reading),
+        stop_grace: reading.parsed(node, ("stop_grace_period", "a duration"), values::duration),
+        network,
+        logging: logging(node, reading),
+        pull: process::pull(node, reading),
+        platform: text("platform", reading),
+        engine_only: engine_only(node),
     }
+}
+
+/// The texts under `key`.
+pub fn listed(node: &Node, key: &str, reading: &mut Reading<'_>) -> Vec<String> {
+    reading.texts(node, key).into_iter().map(|(text, _)| text.to_owned()).collect()
 }
 
 fn container(node: &Node, reading: &mut Reading<'_>) -> Option<String> {
@@ -71,137 +104,45 @@ fn image(name: &str, node: &Node, reading: &mut Reading<'_>) -> Option<String> {
     Some(image)
 }
 
-/// What runs, as whom, and when it comes back.
-fn process(node: &Node, reading: &mut Reading<'_>) {
-    for key in ["command", "entrypoint"] {
-        for (text, item) in reading.texts(node, key) {
-            let alone = node.get(key).is_some_and(|value| value.scalar().is_some());
-            if alone && values::words(text).is_none() {
-                reading.bad((item, key), "a quote is not closed");
+/// Keys that only an engine knows, as the text that stands there: lists and maps a line for each entry.
+fn engine_only(node: &Node) -> BTreeMap<String, String> {
+    let mut kept = BTreeMap::new();
+    for key in keys::ENGINE_ONLY {
+        let text = match node.get(key).map(|node| &node.value) {
+            None | Some(Value::Null) => continue,
+            Some(Value::Scalar(text)) => text.clone(),
+            Some(Value::List(items)) => items.iter().filter_map(Node::scalar).collect::<Vec<_>>().join("\n"),
+            Some(Value::Map(entries)) => {
+                let line = |(key, value): &(String, Node)| Some(format!("{key}={}", value.scalar()?));
+                entries.iter().filter_map(line).collect::<Vec<_>>().join("\n")
             }
-        }
+        };
+        kept.insert((*key).to_owned(), text);
     }
-    if let Some(user) = reading.text(node, "user") {
-        let named = user.split(':').next().unwrap_or(user);
-        // A cluster can do root by number without asking the image.
-        if named.parse::<u32>().is_err() && named != "root" {
-            let at = node.get("user").unwrap_or(node);
-            reading.say_each(Code::UserName, (Effect::Fine, Effect::Odd), (at, "user"), user);
-        }
-    }
-    for key in ["tty", "stdin_open", "read_only"] {
-        reading.flag(node, key);
-    }
-    for key in ["working_dir", "hostname", "pull_policy"] {
-        reading.text(node, key);
-    }
-    reading.parsed(node, ("stop_grace_period", "a duration"), values::duration);
-    for key in ["shm_size", "mem_limit", "mem_reservation"] {
-        reading.parsed(node, (key, "a size"), values::size);
-    }
-    reading.parsed(node, ("cpus", "a number"), |text| text.parse::<f64>().ok());
-    restart(node, reading);
+    kept
 }
 
-fn restart(node: &Node, reading: &mut Reading<'_>) {
-    let Some(policy) = reading.text(node, "restart") else { return };
-    let at = (node.get("restart").unwrap_or(node), "restart");
-    let (word, times) = policy.split_once(':').map_or((policy, None), |(word, times)| (word, Some(times)));
-    let counts = times.is_none_or(|times| word == "on-failure" && times.parse::<u32>().is_ok());
-    match word {
-        "no" | "false" | "always" | "on-failure" | "unless-stopped" if counts => {}
-        // The engine's tools refuse it, and what is meant is plain.
-        "none" | "never" if times.is_none() => {
-            reading.say(
-                Code::LeftOut,
-                Effect::Note,
-                at,
-                &format!("restart: {policy}, which is taken as no,"),
-            );
-        }
-        _ => reading.bad(at, &format!("{policy:?} is not no, always, on-failure[:times] or unless-stopped")),
-    }
+fn logging(node: &Node, reading: &mut Reading<'_>) -> Option<(String, BTreeMap<String, String>)> {
+    let logging = node.get("logging").filter(|logging| !logging.is_null())?;
+    let driver = reading.text(logging, "driver").unwrap_or_default().to_owned();
+    Some((driver, mapped(logging, "options", reading)))
 }
 
-fn environment(node: &Node, reading: &mut Reading<'_>) {
-    for (name, _, item) in reading.pairs(node, "environment", &['=']) {
-        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            reading.bad((item, "environment"), &format!("{name:?} is no name of a variable"));
-        }
-    }
-    for item in reading.items(node, "env_file") {
-        if item.scalar().is_some() {
-            mounts::file_of_template(item, "env_file", reading);
-        } else if let Some(path) = item.get("path") {
-            let optional = item.get("required").is_some() && !reading.flag(item, "required");
-            if !optional {
-                mounts::file_of_template(path, "env_file", reading);
-            }
-        } else {
-            reading.bad((item, "env_file"), "path is missing");
-        }
-    }
-    for key in ["labels", "annotations"] {
-        reading.pairs(node, key, &['=']);
-    }
+/// The pairs under `key` as a map.
+fn mapped(node: &Node, key: &str, reading: &mut Reading<'_>) -> BTreeMap<String, String> {
+    let pairs = reading.pairs(node, key, &['=']);
+    pairs.into_iter().map(|(name, value, _)| (name, value.unwrap_or_default().to_owned())).collect()
 }
 
-fn deploy(node: &Node, reading: &mut Reading<'_>) {
-    let replicas = reading.parsed(node, ("scale", "a number"), |text| text.parse::<u32>().ok());
-    let mut replicas = (replicas.unwrap_or(1), node.get("scale"));
-    if let Some(deploy) = node.get("deploy") {
-        for (key, value) in deploy.entries() {
-            match known(keys::DEPLOY, key) {
-                Some(Use::Full) => {}
-                using => reading.unused(using, value, &format!("deploy.{key}")),
-            }
-        }
-        let number = reading.parsed(deploy, ("deploy.replicas", "a number"), |text| text.parse::<u32>().ok());
-        replicas = number.map_or(replicas, |number| (number, deploy.get("replicas")));
-        if let Some(resources) = deploy.get("resources") {
-            self::resources(resources, reading);
-        }
-    }
-    let (number, Some(at)) = replicas else { return };
-    if 1 < number && node.get("container_name").is_some() {
-        reading.bad((at, "deploy.replicas"), "several containers can't share one container_name");
-    }
-}
-
-fn resources(resources: &Node, reading: &mut Reading<'_>) {
-    for part in ["limits", "reservations"] {
-        let Some(part_node) = resources.get(part) else { continue };
-        let path = |key: &str| format!("deploy.resources.{part}.{key}");
-        reading.parsed(part_node, (&path("cpus"), "a number"), |text| text.parse::<f64>().ok());
-        reading.parsed(part_node, (&path("memory"), "a size"), values::size);
-        for device in reading.items(part_node, "devices") {
-            let kinds: Vec<&str> =
-                reading.texts(device, "capabilities").into_iter().map(|(text, _)| text).collect();
-            reading.say(Code::Gpu, Effect::Odd, (device, &path("devices")), &kinds.join(", "));
-        }
-    }
-}
-
-/// Configs and secrets by their names.
-fn files(node: &Node, declared: &Declared, reading: &mut Reading<'_>) {
-    for key in ["configs", "secrets"] {
-        for item in reading.items(node, key) {
-            let name =
-                item.scalar().or_else(|| item.get("source").and_then(Node::scalar)).unwrap_or_default();
-            if !declared.files.contains(name) {
-                reading.say(Code::UnknownFile, Effect::Cannot, (item, key), name);
-            }
-        }
-    }
-}
-
-fn networks(node: &Node, declared: &Declared, reading: &mut Reading<'_>) {
-    let Some(networks) = node.get("networks") else { return };
-    let listed = match &networks.value {
+/// Looks at `networks`; answers the names that the service has in them, each once.
+fn networks(node: &Node, declared: &Declared, reading: &mut Reading<'_>) -> Vec<String> {
+    let Some(networks) = node.get("networks") else { return Vec::new() };
+    let mut aliases = Vec::new();
+    let each = match &networks.value {
         Value::List(items) => items.iter().filter_map(|item| Some((item.scalar()?, item))).collect(),
         _ => networks.entries().iter().map(|(name, node)| (name.as_str(), node)).collect::<Vec<_>>(),
     };
-    for (name, item) in listed {
+    for (name, item) in each {
         if !declared.networks.contains(name) {
             reading.say(Code::UnknownNetwork, Effect::Cannot, (item, "networks"), name);
         }
@@ -211,7 +152,13 @@ fn networks(node: &Node, declared: &Declared, reading: &mut Reading<'_>) {
                 reading.say_each(Code::FixedAddress, (Effect::Fine, Effect::Odd), at, address);
             }
         }
+        for alias in listed(item, "aliases", reading) {
+            if !aliases.contains(&alias) {
+                aliases.push(alias);
+            }
+        }
     }
+    aliases
 }
 
 fn waits(node: &Node, reading: &mut Reading<'_>) -> Vec<Wait> {
@@ -243,34 +190,4 @@ fn waits(node: &Node, reading: &mut Reading<'_>) -> Vec<Wait> {
         waits.push(Wait { until: until.unwrap_or_default(), required, ..simple(on, how.line) });
     }
     waits
-}
-
-fn health(node: &Node, reading: &mut Reading<'_>) -> Health {
-    let Some(check) = node.get("healthcheck") else { return Health::Unsaid };
-    for (key, value) in check.entries() {
-        if !keys::HEALTH.contains(&key.as_str()) && !key.starts_with("x-") {
-            reading.unused(None, value, &format!("healthcheck.{key}"));
-        }
-    }
-    for key in ["interval", "timeout", "start_period", "start_interval"] {
-        reading.parsed(check, (&format!("healthcheck.{key}"), "a duration such as 1m30s"), values::duration);
-    }
-    reading.parsed(check, ("healthcheck.retries", "a number"), |text| text.parse::<u32>().ok());
-    if reading.flag(check, "disable") {
-        return Health::Off;
-    }
-    let Some(test) = check.get("test") else { return Health::Unsaid };
-    let words = reading.texts(check, "test");
-    match (words.first().map(|(word, _)| *word), test.scalar().is_some()) {
-        (Some("NONE"), _) => Health::Off,
-        (Some(_), true) => Health::Checked,
-        (Some("CMD" | "CMD-SHELL"), false) if 1 < words.len() => Health::Checked,
-        _ => {
-            reading.bad(
-                (test, "healthcheck.test"),
-                "a list begins with CMD, CMD-SHELL or NONE, and a command follows",
-            );
-            Health::Unsaid
-        }
-    }
 }

@@ -1,22 +1,39 @@
 //! Small texts that compose gives a meaning: durations, sizes, command lines, image references.
 
-/// Whether `text` is a duration as Go writes it: `1m30s`, `500ms`, `0`.
-pub fn duration(text: &str) -> Option<()> {
+use std::time::Duration;
+
+/// A duration as Go writes it: `1m30s`, `500ms`, `0`.
+pub fn duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, f64); 9] = [
+        ("ns", 1e-9),
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+        ("d", 86_400.0),
+        ("w", 604_800.0),
+    ];
     if text == "0" {
-        return Some(());
+        return Some(Duration::ZERO);
     }
+    let mut seconds = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
         let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
-        rest[..number].parse::<f64>().ok()?;
+        let count: f64 = rest[..number].parse().ok()?;
         let after = &rest[number..];
-        let unit = ["ns", "us", "µs", "ms", "s", "m", "h", "d", "w"].into_iter().find(|unit| {
+        let (unit, length) = UNITS.into_iter().find(|(unit, _)| {
             let left = after.strip_prefix(unit);
             left.is_some_and(|left| left.is_empty() || left.starts_with(|c: char| c.is_ascii_digit()))
         })?;
+        seconds += count * length;
         rest = &after[unit.len()..];
     }
-    (!text.is_empty()).then_some(())
+    // A year is more than any check waits, and what fits in every engine's own type.
+    let fits = !text.is_empty() && seconds <= 31_536_000.0;
+    fits.then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
 }
 
 /// A size in octets: `2gb`, `512m`, `64k`, a number alone. Units count in 1024s, as compose has them.
@@ -36,22 +53,83 @@ pub fn size(text: &str) -> Option<u64> {
     (octets.is_finite() && octets < 1e18).then_some(octets as u64)
 }
 
-/// Whether a command line can be split into words as a shell does: every quote is closed, nothing is escaped at its end.
-pub fn words(text: &str) -> Option<()> {
-    let mut quote = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
+/// A quantity as Kubernetes writes it: `500m`, `2`, `512Mi`, `4G`.
+pub fn quantity(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let unit = match &text[end..] {
+        "m" => 1e-3,
+        "" => 1.0,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => 1024.0,
+        "Mi" => 1024.0 * 1024.0,
+        "Gi" => 1024.0 * 1024.0 * 1024.0,
+        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some(number * unit).filter(|octets| *octets < 1e18)
+}
+
+/// Whether `text` may be a tag of an image.
+pub fn is_tag(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !text.is_empty() && text.len() <= 128 && text.chars().all(allowed) && !text.starts_with(['.', '-'])
+}
+
+/// A command line as words, split as compose's own library splits it: quotes group, a backslash takes the next character
+/// as it is save between single quotes, and the first bare `;`, `&`, `|`, `<` or `>` ends the line. None: a quote,
+/// backquote or `$(` is not closed, or a bare parenthesis stands alone.
+pub fn words(text: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut begun) = (Vec::new(), String::new(), false);
+    let (mut quote, mut escaped) = (None, false);
+    for c in text.chars() {
         match (quote, c) {
-            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
-            (Some('\''), _) => {}
-            (_, '\\') => {
-                chars.next()?;
+            _ if escaped => {
+                escaped = false;
+                begun = true;
+                word.push(c);
             }
-            (None, '\'' | '"') => quote = Some(c),
-            _ => {}
+            (Some('\''), '\\') => word.push(c),
+            (_, '\\') => escaped = true,
+            (None, ' ' | '\t' | '\r' | '\n') => {
+                if begun {
+                    words.push(std::mem::take(&mut word));
+                }
+                begun = false;
+            }
+            (Some(open @ ('\'' | '"')), c) if c == open => quote = None,
+            (None, '\'' | '"') => (begun, quote) = (true, Some(c)),
+            (None, ';' | '&' | '|' | '<' | '>') => {
+                // A number before `>` names the stream that would have gone elsewhere, and is no word.
+                if c == '>' && word.starts_with(|c: char| c.is_ascii_digit()) {
+                    begun = false;
+                }
+                break;
+            }
+            (None, '(') if !word.ends_with('$') => return None,
+            (None, ')') => return None,
+            (open, c) => {
+                match (open, c) {
+                    (None, '`') => quote = Some('`'),
+                    (None, '(') => quote = Some(')'),
+                    (Some(open), c) if open == c => quote = None,
+                    _ => {}
+                }
+                begun = true;
+                word.push(c);
+            }
         }
     }
-    quote.is_none().then_some(())
+    if escaped || quote.is_some() {
+        return None;
+    }
+    if begun {
+        words.push(word);
+    }
+    Some(words)
 }
 
 /// An image reference: `[host[:port]/]path[:tag][@digest]`.
@@ -94,7 +172,7 @@ pub fn image(text: &str) -> Option<Image<'_>> {
             && part.starts_with(|c: char| c.is_ascii_alphanumeric())
             && part.ends_with(|c: char| c.is_ascii_alphanumeric())
     };
-    let tag_fits = tag.is_none_or(|tag| tag.len() <= 128 && word(tag, "._-") && !tag.starts_with(['.', '-']));
+    let tag_fits = tag.is_none_or(is_tag);
     let digest_fits = digest.is_none_or(|digest| {
         let hex = |hex: &str| 32 <= hex.len() && hex.bytes().all(|b| b.is_ascii_hexdigit());
         digest.split_once(':').is_some_and(|(algorithm, value)| word(algorithm, "+._-") && hex(value))
@@ -125,10 +203,12 @@ mod tests {
 
     #[test]
     fn durations_sizes_and_command_lines() {
-        for good in ["0", "10s", "1m30s", "1h", "500ms", "1.5s"] {
-            assert!(duration(good).is_some(), "{good}");
+        let good =
+            [("0", 0), ("10s", 10_000), ("1m30s", 90_000), ("1h", 3_600_000), ("500ms", 500), ("1.5s", 1500)];
+        for (text, millis) in good {
+            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for bad in ["", "10", "s", "10x", "1m 30s", "-1s"] {
+        for bad in ["", "10", "s", "10x", "1m 30s", "-1s", "9999999999999h"] {
             assert!(duration(bad).is_none(), "{bad}");
         }
         let sizes =
@@ -137,8 +217,28 @@ mod tests {
             assert_eq!(size(text), Some(octets), "{text}");
         }
         assert!(["", "m", "1x", "-1", "1e999"].into_iter().all(|bad| size(bad).is_none()));
-        assert!(words("sh -c 'a \"b' \"c'\\\"\" d\\ e").is_some());
-        assert!(["sh -c 'a", "\"", "a\\"].into_iter().all(|bad| words(bad).is_none()));
+    }
+
+    #[test]
+    fn command_lines_are_split_as_compose_splits_them() {
+        let cases: [(&str, &[&str]); 11] = [
+            ("sh -c 'a \"b' \"c'\\\"\" d\\ e", &["sh", "-c", "a \"b", "c'\"", "d e"]),
+            ("", &[]),
+            (" \n\t", &[]),
+            ("a ''  b", &["a", "", "b"]),
+            ("--x='a b'c", &["--x=a bc"]),
+            ("'a\\b' \"a\\\\b\" a\\\\b", &["a\\b", "a\\b", "a\\b"]),
+            ("a\n  b\n", &["a", "b"]),
+            ("a && b", &["a"]),
+            ("a 2>&1", &["a"]),
+            ("a x>y", &["a", "x"]),
+            ("echo $(date +%s) `a b`", &["echo", "$(date +%s)", "`a b`"]),
+        ];
+        for (text, expect) in cases {
+            let expect: Vec<String> = expect.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(words(text), Some(expect), "{text}");
+        }
+        assert!(["sh -c 'a", "\"", "a\\", "`a", "$(a", "(a)"].into_iter().all(|bad| words(bad).is_none()));
     }
 
     #[test]

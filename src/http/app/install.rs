@@ -1,0 +1,154 @@
+//! AppInstall: the document's checks in the old service's order, all before anything is written, then an App.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+use kube::api::ObjectMeta;
+
+use crate::api::app::{App, AppSpec, Power, RuntimeKind, Uninstall};
+use crate::catalog::library::Offer;
+use crate::domain::app::finding::Finding;
+use crate::domain::app::instance::AppKey;
+use crate::domain::app::metadata::Needs;
+use crate::domain::app::observed::Capacity;
+use crate::domain::app::phase::Phase;
+use crate::domain::app::verdict::{Backend, Verdict, verdict};
+use crate::domain::app::view::AppsView;
+use crate::http::app::objects::{self, WriteError};
+use crate::http::app::state::{AppState, is_as_new};
+use crate::wire::app::Failure;
+use crate::wire::app::params::{Params, customer_name};
+use crate::wire::app::words::{Code, Language};
+
+/// Memory that must be available for each GiB that the template asks for. Source: the contract.
+const MEMORY_FACTOR: f64 = 1.2;
+/// GiB of disk that must stay free beside what the template asks for. Source: the contract.
+const DISK_RESERVE: f64 = 2.0;
+
+/// Installs; answers the id.
+pub(super) async fn install(
+    state: &AppState,
+    params: &Params,
+    language: Language,
+) -> Result<String, Failure> {
+    let app_name = params.required("app_name", Code::AppNameBlank)?;
+    let name = params.required("customer_app_name", Code::CustomerAppNameBlank)?;
+    let version = params.required("app_version", Code::AppVersionBlank)?;
+    let not_there = || format!("app_name: the catalogue has no such app; `{CATALOG}` lists what there is");
+    let offer = state.library.get(app_name).ok_or_else(|| Failure::new(Code::AppNameNotExis, not_there()))?;
+    installable(&offer, version, language)?;
+    let name = customer_name(name)?;
+    free(&state.view(), name)?;
+    let needs = offer.checked.metadata.as_ref().map(|metadata| metadata.needs).unwrap_or_default();
+    if let Some(lacking) = (state.senses.meter)().await.and_then(|has| lacking(needs, has)) {
+        return Err(Failure::new(Code::RequirementNotEnough, lacking).of(name));
+    }
+    let key = AppKey { namespace: state.settings.namespace.clone(), name: name.to_owned() };
+    let app = App {
+        metadata: ObjectMeta {
+            name: Some(key.name.clone()),
+            namespace: Some(key.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        spec: spec(app_name, version),
+        status: None,
+    };
+    match objects::create(&state.client, &key, &app).await {
+        Ok(made) => {
+            let written = made.resource_version().unwrap_or_default();
+            state.caught_up(|view| view.get(name).is_some_and(|app| is_as_new(app, &written))).await;
+            Ok(key.name)
+        }
+        Err(WriteError::Exists) => {
+            // Somebody was quicker; the view will tell how far that one is.
+            state.caught_up(|view| view.get(name).is_some()).await;
+            Err(free(&state.view(), name).err().unwrap_or_else(|| WriteError::Exists.told(&key)))
+        }
+        Err(error) => Err(error.told(&key)),
+    }
+}
+
+/// What tells people which applications there are.
+const CATALOG: &str = "cocoasyncer app catalog";
+
+fn spec(app_name: &str, version: &str) -> AppSpec {
+    AppSpec {
+        app_name: app_name.to_owned(),
+        app_version: version.to_owned(),
+        power: Power::Running,
+        restarted_at: None,
+        runtime: RuntimeKind::Auto,
+        variables: Default::default(),
+        secret_variables: Default::default(),
+        domain: None,
+        resources: None,
+        pull_secret_ref: None,
+        allow: Vec::new(),
+        keep_versions: 1,
+        uninstall: Uninstall::default(),
+    }
+}
+
+/// Whether this version of the offer can be installed at all: a template that runs nowhere is refused now, and not after a
+/// pull.
+fn installable(offer: &Offer, version: &str, language: Language) -> Result<(), Failure> {
+    let findings = &offer.checked.findings;
+    let none = BTreeSet::new();
+    let fails = |backend| verdict(findings, backend, &none) == Verdict::Cannot;
+    if fails(Backend::Docker) && fails(Backend::Kubernetes) {
+        let cannot = |finding: &&Finding| finding.verdict(Backend::Docker, &none) == Verdict::Cannot;
+        let told = findings.iter().find(cannot).map(|finding| {
+            let (en, zh) = finding.words();
+            format!("{}: {}", finding.place, language.pick(&zh, &en))
+        });
+        return Err(Failure::new(Code::AppNameNotExis, told.unwrap_or_default()));
+    }
+    let listed = offer.checked.metadata.as_ref().map(|metadata| metadata.versions.as_slice());
+    let listed = listed.unwrap_or_default();
+    if !listed.is_empty() && !listed.iter().any(|there| there == version) {
+        let why = format!("app_version: must be one of {}", listed.join(", "));
+        return Err(Failure::new(Code::AppVersionNotExist, why));
+    }
+    Ok(())
+}
+
+/// Whether nobody has the name, in whatever namespace.
+fn free(view: &AppsView, name: &str) -> Result<(), Failure> {
+    let Some(there) = view.get(name) else { return Ok(()) };
+    let (code, why) = match there.phase {
+        Phase::Queuing => (Code::CustomerAppNameWait, "waits to be installed"),
+        Phase::Uninstalling => (Code::CustomerAppNameRepeat, "is still being uninstalled"),
+        _ => (Code::CustomerAppNameRepeat, "is installed already"),
+    };
+    Err(Failure::new(code, format!("customer_app_name: {name} {why}")).of(name))
+}
+
+/// What the host has too little of; none: it has enough.
+fn lacking(needs: Needs, has: Capacity) -> Option<String> {
+    let rows = [
+        ("cpu", "cores", needs.cpu, has.cores),
+        ("memory", "GiB", needs.memory * MEMORY_FACTOR, has.memory),
+        ("disk", "GiB", needs.disk + DISK_RESERVE, has.disk),
+    ];
+    let short = rows.iter().filter(|(.., needs, has)| has < needs);
+    let words: Vec<String> = short
+        .map(|(what, unit, needs, has)| format!("{what}: {needs:.1} {unit} needed, {has:.1} left"))
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_is_as_the_contract_has_it() {
+        let needs = Needs { cpu: 2.0, memory: 4.0, disk: 3.0 };
+        let has = |cores, memory, disk| lacking(needs, Capacity { cores, memory, disk });
+        assert_eq!(has(2.0, 4.8, 5.0), None);
+        assert!(has(1.9, 4.8, 5.0).unwrap().starts_with("cpu: 2.0 cores needed, 1.9 left"));
+        assert!(has(2.0, 4.7, 5.0).unwrap().starts_with("memory: 4.8 GiB"));
+        assert!(has(2.0, 4.8, 4.9).unwrap().starts_with("disk: 5.0 GiB"));
+        assert_eq!(has(0.0, 0.0, 0.0).unwrap().matches(';').count(), 2);
+    }
+}
