@@ -57,7 +57,10 @@ impl Applications {
         metrics.register(registry).context("register the applications' metrics")?;
         let docker = docker(settings)?;
         let kubernetes = match &settings.plane {
-            Plane::Cluster(_) => Some(Arc::new(KubernetesRuntime::new(ctx.client.clone(), Options::default())) as Arc<dyn Runtime>),
+            Plane::Cluster(_) => {
+                Some(Arc::new(KubernetesRuntime::new(ctx.client.clone(), Options::default()))
+                    as Arc<dyn Runtime>)
+            }
             // A plane alone starts no pods.
             Plane::Embedded(_) => None,
         };
@@ -87,8 +90,20 @@ impl Applications {
     }
 
     /// The App API's state.
-    pub fn state(self, client: Client, http: &HttpMetrics) -> Arc<AppState> {
-        AppState::new(self.views, self.library, client, self.settings, self.senses, http)
+    pub fn state(&self, client: Client, http: &HttpMetrics) -> Arc<AppState> {
+        let Self { views, library, senses, settings } = self;
+        AppState::new(views.clone(), library.clone(), client, settings.clone(), senses.clone(), http)
+    }
+
+    /// Waits until all Apps are known.
+    pub async fn known(mut views: watch::Receiver<Arc<AppsView>>) {
+        // A sender that went means that we are stopping: then nobody cares.
+        let _ = views.changed().await;
+    }
+
+    /// The applications as they change.
+    pub fn views(&self) -> watch::Receiver<Arc<AppsView>> {
+        self.views.clone()
     }
 }
 
@@ -149,7 +164,9 @@ fn senses(docker: Option<Arc<dyn Runtime>>, kubernetes: Option<Arc<dyn Runtime>>
             for runtime in both {
                 match runtime.logs(&key, service.as_deref(), lines).await {
                     Ok(found) if found.is_empty() => trouble = "no container of it has a log".to_owned(),
-                    Ok(found) => return Ok(found.into_iter().map(|line| (line.service, line.text)).collect()),
+                    Ok(found) => {
+                        return Ok(found.into_iter().map(|line| (line.service, line.text)).collect());
+                    }
                     Err(error) => trouble = error.to_string(),
                 }
             }
