@@ -10,11 +10,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::assembly::tokens;
-use crate::catalog::library::Library;
+use crate::catalog::library::{Library, Offer};
 use crate::catalog::sources::{Source, Sources};
 use crate::config::apps::AppAuth;
 use crate::config::{Plane, Settings};
 use crate::controllers::app::shared::AppContext;
+use crate::controllers::catalog::LOOK_EVERY;
 use crate::controllers::shared::context::Context;
 use crate::controllers::{app, catalog};
 use crate::domain::app::instance::AppKey;
@@ -51,7 +52,7 @@ impl Applications {
             AppAuth::Gateway(from) => Auth::Gateway(from.clone()),
             AppAuth::Tokens { file, made } => Auth::Tokens(tokens::read(file, *made)?),
         };
-        let library = Library::of([]);
+        let library = Library::of(Vec::<Offer>::new());
         let known = catalogue(settings, &ctx.client, &library, registry, stop, tasks).await?;
         let metrics = AppMetrics::default();
         metrics.register(registry).context("register the applications' metrics")?;
@@ -126,7 +127,13 @@ async fn catalogue(
     let sources = tokio::task::spawn_blocking(read).await.context("read the catalogue")?;
     let metrics = CatalogMetrics::default();
     metrics.register(registry).context("register the catalogue's metrics")?;
-    let wiring = catalog::Wiring { client: client.clone(), library: library.clone(), sources, metrics };
+    let wiring = catalog::Wiring {
+        client: client.clone(),
+        library: library.clone(),
+        sources,
+        metrics,
+        every: LOOK_EVERY,
+    };
     let known = CancellationToken::new();
     let told = known.clone();
     tasks.spawn_infallible("catalogue", catalog::run(wiring, stop.clone(), move || told.cancel()));

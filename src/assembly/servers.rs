@@ -151,7 +151,8 @@ impl Sockets {
         let apps = Applications::known(loops.apps.views());
         let (ready, bound, mut views) = (readiness.take("http"), self.api, loops.views.clone());
         tasks.spawn_infallible("v1 API", async move {
-            let known = async { tokio::join!(views.wait_for(|view| knows_itself(view)), apps).1 };
+            let cluster = async { drop(views.wait_for(|view| knows_itself(view)).await) };
+            let known = async { tokio::join!(cluster, apps) };
             let known = tokio::time::timeout(FIRST_VIEW, known);
             if stop.run_until_cancelled(known).await.is_some() {
                 ready.ready();
