@@ -205,12 +205,15 @@ async fn copy(
     poured.and(removed)
 }
 
-const FROM: &str = "/cocoasyncer-from";
-const TO: &str = "/cocoasyncer-to";
+/// Where the helper has the volumes: under one name each, so that an archive of one brings the mode and owner of its
+/// root to the other (the engine passes over those of a `.`).
+const FROM: &str = "/cocoasyncer/from/volume";
+const TO: &str = "/cocoasyncer/to/volume";
+const INTO: &str = "/cocoasyncer/to";
 
 async fn pour(engine: &Engine, helper: &str, what: &str, aid: &Aid<'_>) -> Result<(), RuntimeError> {
-    let download = DownloadFromContainerOptionsBuilder::new().path(&format!("{FROM}/.")).build();
-    let upload = UploadToContainerOptionsBuilder::new().path(TO).copy_uidgid("true").build();
+    let download = DownloadFromContainerOptionsBuilder::new().path(FROM).build();
+    let upload = UploadToContainerOptionsBuilder::new().path(INTO).copy_uidgid("true").build();
     let done = Arc::new(AtomicU64::new(0));
     let counted = done.clone();
     let archive = engine.docker.download_from_container(helper, Some(download)).map(move |piece| {
