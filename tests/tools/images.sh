@@ -10,7 +10,7 @@ docker=(docker); [ -z "${1:-}" ] && { echo "which?" >&2; exit 2; }
 exec 8>"${TMPDIR:-/tmp}/cocoasyncer-test-images.lock"; flock 8
 
 # What an image needs not, because nothing configures packages here.
-skip='^(debconf|perl|perl-.*|libperl.*|libgdbm.*|libdb5.3|.*-perl|adduser|passwd|dpkg|tar|usrmerge|init-system-helpers|sysvinit-utils|lsb-base|ucf|sensible-utils|fonts-.*|fontconfig-config|apache2|apache2-data|apache2-utils|default-mysql-client|openssl|procps|psmisc|tzdata)$'
+skip='^(debconf|perl|perl-.*|libperl.*|libgdbm.*|libdb5.3|.*-perl|adduser|passwd|dpkg|tar|usrmerge|init-system-helpers|sysvinit-utils|lsb-base|ucf|sensible-utils|fonts-.*|fontconfig-config|apache2|apache2-data|apache2-utils|default-mysql-client|openssl|procps|psmisc)$'
 
 # unpack PACKAGE...: their closure, as if nothing were installed, in $root
 unpack() {
@@ -90,7 +90,8 @@ if [ ! -d /var/lib/mysql/mysql ]; then
   mariadb-install-db --user=mysql --datadir=/var/lib/mysql --skip-test-db --auth-root-authentication-method=normal >/dev/null
   {
     echo "SET PASSWORD FOR 'root'@'localhost' = PASSWORD('$MARIADB_ROOT_PASSWORD');"
-    echo "CREATE USER 'root'@'%' IDENTIFIED BY '$MARIADB_ROOT_PASSWORD'; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
+    echo "CREATE USER 'root'@'%' IDENTIFIED BY '$MARIADB_ROOT_PASSWORD';"
+    echo "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
     [ -z "${MARIADB_DATABASE:-}" ] || echo "CREATE DATABASE \`$MARIADB_DATABASE\`;"
     [ -z "${MARIADB_USER:-}" ] || echo "CREATE USER '$MARIADB_USER'@'%' IDENTIFIED BY '$MARIADB_PASSWORD';"
     [ -z "${MARIADB_USER:-}" ] || echo "GRANT ALL ON \`${MARIADB_DATABASE:-test}\`.* TO '$MARIADB_USER'@'%';"

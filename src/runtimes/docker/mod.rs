@@ -18,6 +18,8 @@ mod probe;
 mod pull;
 mod snapshot;
 mod steps;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

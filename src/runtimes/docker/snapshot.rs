@@ -1,11 +1,13 @@
-//! Copies of volumes, through the engine's API alone: a container of the application's own image, made and never started,
-//! mounts both, and the archive of one is poured into the other. A copy counts when it is complete; till then it is made
+//! Copies of volumes, through the engine's API alone: containers of the application's own image, made and never started,
+//! mount one each, and the archive of the one is poured into the other. A copy counts when it is complete; till then it is made
 //! anew. Whoever writes to the volume should be stopped first: that is the plan's matter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, VolumeCreateRequest};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, VolumeCreateRequest,
+};
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptionsBuilder, RemoveVolumeOptions,
     UploadToContainerOptionsBuilder,
@@ -174,53 +176,77 @@ async fn copy(
     aid: &Aid<'_>,
 ) -> Result<(), RuntimeError> {
     let what = format!("copy volume {from} to {to}");
-    let mount = |volume: &str, target: &str, read_only| Mount {
+    let image = image(engine, instance, name).await?;
+    // Two of them: the engine holds a container locked while it reads or writes its archive. What a dropped future leaves
+    // behind is a stray, and removed as such.
+    let reader = helper(engine, instance, &image, (from, FROM), &what).await?;
+    let poured = match helper(engine, instance, &image, (to, TO), &what).await {
+        Ok(writer) => {
+            let poured = pour(engine, (&reader, &writer), &what, aid).await;
+            let removed = remove(engine, &writer, "the copying container").await;
+            poured.and(removed)
+        }
+        Err(error) => Err(error),
+    };
+    let removed = remove(engine, &reader, "the copying container").await;
+    poured.and(removed)
+}
+
+/// A container that is never started and has a volume at a place.
+async fn helper(
+    engine: &Engine,
+    instance: &Instance,
+    image: &str,
+    (volume, target): (&str, &str),
+    what: &str,
+) -> Result<String, RuntimeError> {
+    let mount = Mount {
         target: Some(target.to_owned()),
         source: Some(volume.to_owned()),
         typ: Some(MountType::VOLUME),
-        read_only: Some(read_only),
         // What the image has at that place is no part of the copy.
-        volume_options: Some(bollard::models::MountVolumeOptions {
-            no_copy: Some(true),
-            ..Default::default()
-        }),
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
         ..Mount::default()
     };
     let body = ContainerCreateBody {
-        image: Some(image(engine, instance, name).await?),
+        image: Some(image.to_owned()),
         entrypoint: Some(vec!["never-started".to_owned()]),
         labels: Some(names::owned(&instance.key, &instance.uid)),
         host_config: Some(HostConfig {
-            mounts: Some(vec![mount(from, FROM, true), mount(to, TO, false)]),
+            mounts: Some(vec![mount]),
             network_mode: Some("none".to_owned()),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
     };
     let made = engine.docker.create_container(None::<CreateContainerOptions>, body).await;
-    let helper = made.map_err(|error| told(&what, &error))?.id;
-    // A helper that a dropped future leaves behind is a stray, and removed as such.
-    let poured = pour(engine, &helper, &what, aid).await;
-    let removed = remove(engine, &helper, "the copying container").await;
-    poured.and(removed)
+    Ok(made.map_err(|error| told(what, &error))?.id)
 }
 
-const FROM: &str = "/cocoasyncer-from";
-const TO: &str = "/cocoasyncer-to";
+/// Where the helpers have the volumes: under one name each, so that an archive of one brings the mode and owner of its
+/// root to the other (the engine passes over those of a `.`).
+const FROM: &str = "/cocoasyncer/from/volume";
+const TO: &str = "/cocoasyncer/to/volume";
+const INTO: &str = "/cocoasyncer/to";
 
-async fn pour(engine: &Engine, helper: &str, what: &str, aid: &Aid<'_>) -> Result<(), RuntimeError> {
-    let download = DownloadFromContainerOptionsBuilder::new().path(&format!("{FROM}/.")).build();
-    let upload = UploadToContainerOptionsBuilder::new().path(TO).copy_uidgid("true").build();
+async fn pour(
+    engine: &Engine,
+    (reader, writer): (&str, &str),
+    what: &str,
+    aid: &Aid<'_>,
+) -> Result<(), RuntimeError> {
+    let download = DownloadFromContainerOptionsBuilder::new().path(FROM).build();
+    let upload = UploadToContainerOptionsBuilder::new().path(INTO).copy_uidgid("true").build();
     let done = Arc::new(AtomicU64::new(0));
     let counted = done.clone();
-    let archive = engine.docker.download_from_container(helper, Some(download)).map(move |piece| {
+    let archive = engine.docker.download_from_container(reader, Some(download)).map(move |piece| {
         let piece = piece.map_err(std::io::Error::other)?;
         counted.fetch_add(u64::try_from(piece.len()).unwrap_or_default(), Ordering::Relaxed);
         Ok(piece)
     });
     // The answer comes when the last octet is in its place, however long that takes.
     let docker = engine.docker.clone().with_timeout(std::time::Duration::from_secs(24 * 3600));
-    let uploaded = docker.upload_to_container(helper, Some(upload), bollard::body_try_stream(archive));
+    let uploaded = docker.upload_to_container(writer, Some(upload), bollard::body_try_stream(archive));
     let mut uploaded = std::pin::pin!(uploaded);
     let mut tick = interval(std::time::Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bollard::ClientVersion;
 use bollard::models::{EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
@@ -23,6 +24,9 @@ use crate::domain::app::plan::Step;
 use crate::domain::app::workload::Service;
 use crate::domain::retry::Class;
 use crate::runtimes::{Aid, Kind, RuntimeError};
+
+/// The version of the API from which on a folder of a volume can be mounted; earlier ones mount all of it, unasked.
+const SUBPATHS: ClientVersion = ClientVersion { major_version: 1, minor_version: 45 };
 
 /// Takes `step`.
 pub async fn step(
@@ -205,6 +209,15 @@ async fn create(
         stop(engine, &id, &service.name, service.stop_grace).await?;
         remove(engine, &id, &service.name).await?;
     }
+    if engine.docker.client_version() < SUBPATHS {
+        if let Some(mount) = service.mounts.iter().find(|mount| mount.subpath.is_some()) {
+            let what = format!(
+                "{name}: this Docker engine is too old to mount a folder of a volume at {}: it needs version 26",
+                mount.target
+            );
+            return Err(RuntimeError::new(Kind::Refused, Class::User, what));
+        }
+    }
     check_binds(home, instance, service).await?;
     let mut containers = BTreeMap::new();
     for other in instance.workload.services.iter().filter(|other| other.name != service.name) {
@@ -281,7 +294,13 @@ async fn start(
     match engine.docker.start_container(&id, None::<StartContainerOptions>).await {
         Ok(()) => Ok(()),
         Err(error) if status(&error) == Some(304) => Ok(()),
-        Err(error) => Err(told(&format!("start container {name}"), &error)),
+        Err(error) => {
+            // It knows its networks by ids, and one that somebody made anew has another: so must the container be.
+            if is_absent(&error) && error.to_string().contains("network") {
+                remove(engine, &id, &name).await?;
+            }
+            Err(told(&format!("start container {name}"), &error))
+        }
     }
 }
 

@@ -13,7 +13,7 @@ fn compose() -> String {
 }
 
 const LOOK: &[&str] =
-    &["sh", "-c", "cd /data; stat -c '%n %a %u %h' . a/b l run.sh; readlink l; cat a/b; ls"];
+    &["sh", "-c", "cd /data; stat -c '%n %a %u %h' . a/b l run.sh; readlink l; cat a/b; ls; md5sum -c sum"];
 
 #[tokio::test]
 async fn a_copy_of_a_volume_brings_everything_back() {
@@ -22,7 +22,7 @@ async fn a_copy_of_a_volume_brings_everything_back() {
     let made = lab.composed(&compose(), &[], &name, Setting::default());
     lab.settles(&made).await;
     let fill = "cd /data; chown 33 .; chmod 770 .; mkdir a; echo one > a/b; chown 999:999 a/b; chmod 640 a/b; ln -s a/b l; \
-                touch run.sh; chmod 4755 run.sh; ln a/b hard";
+                touch run.sh; chmod 4755 run.sh; ln a/b hard; dd if=/dev/urandom of=large bs=1M count=24; md5sum large > sum";
     lab.exec(&name, &["sh", "-c", fill]).await;
     let before = lab.exec(&name, LOOK).await;
     assert!(before.contains("a/b 640 999 2") && before.contains("run.sh 4755"), "{before}");
@@ -30,7 +30,7 @@ async fn a_copy_of_a_volume_brings_everything_back() {
     lab.step(&made, &Step::Stop("web".into())).await.unwrap();
     lab.step(&made, &snapshot).await.unwrap();
     lab.settles(&made).await;
-    lab.exec(&name, &["sh", "-c", "cd /data; rm -rf a; echo two > new"]).await;
+    lab.exec(&name, &["sh", "-c", "cd /data; rm -rf a; echo two > new; echo > large"]).await;
     // A second taking of the step leaves the complete copy as it is.
     lab.step(&made, &snapshot).await.unwrap();
     lab.step(&made, &Step::Restore("data".into(), "1".into())).await.unwrap();
