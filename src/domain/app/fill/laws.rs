@@ -98,6 +98,7 @@ impl App {
             secret_variables: &self.secrets,
             choices: &self.choices,
             domain: self.domain.as_deref(),
+            pull_secret: None,
             host: Some("2001:db8::7"),
             resources: self.resources.as_ref(),
             allowed: &BTreeSet::new(),
