@@ -31,6 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         secret_variables: &BTreeMap::new(),
         choices: &Choices::default(),
         domain: None,
+        pull_secret: None,
         host: Some("192.0.2.7"),
         resources: None,
         allowed: &BTreeSet::new(),

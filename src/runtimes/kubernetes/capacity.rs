@@ -53,7 +53,7 @@ fn left(nodes: &[Node], pods: &[Pod]) -> Capacity {
         let ready =
             node.status.iter().flat_map(|s| s.conditions.iter().flatten()).find(|c| c.type_ == "Ready");
         ready.is_none_or(|ready| ready.status == "True")
-            && !node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true))
+            && node.spec.as_ref().is_none_or(|spec| spec.unschedulable != Some(true))
     };
     let room = |node: &Node| {
         let has = node.status.as_ref().and_then(|status| status.allocatable.as_ref());

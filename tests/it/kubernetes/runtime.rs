@@ -155,7 +155,7 @@ async fn a_hand_edit_is_seen_and_undone() {
         assert!(!stage.runtime.observe(&stage.instance).await.unwrap().applied);
         stage.apply().await.unwrap();
         assert_eq!(env.get(&name).await.ok()["spec"], before["spec"]);
-        env.delete(&env.core("secrets/cache--words"), json!({})).await.ok();
+        env.delete(&env.core("secrets/cache--env"), json!({})).await.ok();
         assert!(!stage.runtime.observe(&stage.instance).await.unwrap().applied);
         stage.apply().await.unwrap();
         assert!(stage.runtime.observe(&stage.instance).await.unwrap().applied);

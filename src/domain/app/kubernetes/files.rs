@@ -100,7 +100,7 @@ fn below(draft: &Draft<'_>, path: &str) -> BTreeMap<String, File> {
         .collect()
 }
 
-/// A ConfigMap with `files`, and the pod's volume that shows them; gives the volume's name.
+/// A ConfigMap (or a Secret) with `files`, and the pod's volume that shows them; gives the volume's name.
 fn config(
     draft: &Draft<'_>,
     service: &Service,
@@ -108,29 +108,40 @@ fn config(
     files: BTreeMap<String, File>,
     shelf: &mut Shelf,
 ) -> String {
+    // A file that repeats a secret is one.
+    let tells =
+        |file: &File| std::str::from_utf8(&file.bytes).is_ok_and(|text| draft.instance.masked(text) != text);
+    let secret = files.values().any(tells);
     let (mut text, mut binary, mut items) = (Map::new(), Map::new(), Vec::new());
     for (n, (path, file)) in files.iter().enumerate() {
         let key = format!("f{n}");
         match std::str::from_utf8(&file.bytes) {
-            Ok(plain) => drop(text.insert(key.clone(), Value::from(plain))),
-            Err(_) => drop(binary.insert(key.clone(), Value::from(STANDARD.encode(&file.bytes)))),
+            Ok(plain) if !secret => drop(text.insert(key.clone(), Value::from(plain))),
+            _ => drop(binary.insert(key.clone(), Value::from(STANDARD.encode(&file.bytes)))),
         }
         items.push(json!({ "key": key, "path": path, "mode": mode(file.mode) }));
-    }
-    let mut body = json!({});
-    for (key, map) in [("data", text), ("binaryData", binary)] {
-        if !map.is_empty() {
-            body[key] = Value::Object(map);
-        }
     }
     let mark = hash(path.as_bytes(), 8);
     let name = draft.names.part(&draft.names.base(&service.name), &mark);
     let volume = label(&format!("c-{mark}-{}", service.name), 63);
-    let object = draft.object("v1", "ConfigMap", &name, body);
+    let (kind, body, shown) = match secret {
+        true => {
+            let shown = json!({ "name": volume, "secret": { "secretName": name, "items": items } });
+            ("Secret", json!({ "type": "Opaque", "data": binary }), shown)
+        }
+        false => {
+            let maps =
+                [("data", text), ("binaryData", binary)].into_iter().filter(|(_, map)| !map.is_empty());
+            let body = maps.map(|(key, map)| (key.to_owned(), Value::Object(map))).collect();
+            let shown = json!({ "name": volume, "configMap": { "name": name, "items": items } });
+            ("ConfigMap", Value::Object(body), shown)
+        }
+    };
+    let object = draft.object("v1", kind, &name, body);
     if !shelf.objects.contains(&object) {
         shelf.objects.push(object);
     }
-    shelf.add(json!({ "name": volume, "configMap": { "name": name, "items": items } }));
+    shelf.add(shown);
     volume
 }
 

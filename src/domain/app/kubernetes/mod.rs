@@ -293,7 +293,7 @@ pub(crate) fn merge(into: &mut Value, from: Value) {
 pub(crate) fn octets(octets: u64) -> String {
     let units = [("Ti", 1u64 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
     let decimal = [("T", 1_000_000_000_000u64), ("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)];
-    let fits = |unit: &&(&str, u64)| octets != 0 && octets % unit.1 == 0;
+    let fits = |unit: &&(&str, u64)| octets != 0 && octets.is_multiple_of(unit.1);
     match units.iter().chain(&decimal).find(fits) {
         Some((name, size)) => format!("{}{name}", octets / size),
         None => octets.to_string(),

@@ -62,7 +62,7 @@ pub(crate) fn claims(draft: &mut Draft<'_>) -> Vec<Value> {
     }
     let gib = instance.needs.disk.ceil();
     let gib =
-        if 1.0 <= gib && gib < 65_536.0 { gib as u64 } else { u64::from(draft.options.volume_gib.max(1)) };
+        if (1.0..65_536.0).contains(&gib) { gib as u64 } else { u64::from(draft.options.volume_gib.max(1)) };
     let mut claims = Vec::new();
     for volume in volumes {
         let said = instance.workload.volumes.get(&volume);
