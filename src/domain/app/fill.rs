@@ -209,11 +209,11 @@ fn finished(
         ports: seen.ports,
         shared_network: seen.shared_network,
         url: seen.url,
+        domain: order.domain.map(str::to_owned),
+        pull_secret: order.pull_secret.map(str::to_owned),
         admin_url: seen.admin_url,
         user_name: seen.user_name,
         password: seen.password,
-        domain: order.domain.map(str::to_owned),
-        pull_secret: order.pull_secret.map(str::to_owned),
         needs: metadata.needs,
         workload,
     }

@@ -1,6 +1,8 @@
-//! The catalogue as it changes: folders and ConfigMaps over a plane.
+//! The catalogue as its loop keeps it: ConfigMaps of a plane and a folder that change, clash, break and go.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use cocoasyncer::api::{CATALOG_LABEL, SYSTEM_NAMESPACE};
 use cocoasyncer::catalog::library::{Library, Offer};
@@ -16,6 +18,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::until;
+
+/// How often its folder is looked at.
+const EVERY: Duration = Duration::from_millis(50);
 
 /// A catalogue that is kept up to date over a plane of its own.
 struct Kept {
@@ -39,7 +44,8 @@ impl Kept {
         let (metrics, registry, stop) =
             (CatalogMetrics::default(), Registry::new(), CancellationToken::new());
         metrics.register(&registry).unwrap();
-        let wiring = Wiring { client: client.clone(), library: library.clone(), sources, metrics };
+        let wiring =
+            Wiring { client: client.clone(), library: library.clone(), sources, metrics, every: EVERY };
         let (tell, told) = tokio::sync::oneshot::channel();
         tokio::spawn(catalog::run(wiring, stop.clone(), move || {
             // A test that has ended does not listen.
@@ -110,7 +116,7 @@ async fn config_maps_are_taken_followed_and_forgotten() {
     let patch = Patch::Merge(json!({"data": {"docker-compose.yml": compose("wiki:2")}}));
     maps.patch("wiki-template", &PatchParams::default(), &patch).await.unwrap();
     kept.until("the edit is taken", |library| offers(library, "wiki", "wiki:2")).await;
-    assert!(std::sync::Arc::ptr_eq(&untouched, &kept.library.get("redis").unwrap()));
+    assert!(Arc::ptr_eq(&untouched, &kept.library.get("redis").unwrap()));
     // Without its label it is no template any more, nor is a ConfigMap that never had it.
     let patch = Patch::Merge(json!({"metadata": {"labels": {CATALOG_LABEL: null}}}));
     maps.patch("wiki-template", &PatchParams::default(), &patch).await.unwrap();
