@@ -36,7 +36,7 @@ use crate::report::{Figure, Report};
 type Area = fn() -> anyhow::Result<Vec<Figure>>;
 
 /// In the order of the table; quick ones first, so that a mistake shows early.
-const AREAS: [(&str, Area); 9] = [
+const AREAS: [(&str, Area); 10] = [
     ("planning", planning::run),
     ("catalog", catalog::run),
     ("resync", resync::run),

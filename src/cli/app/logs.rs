@@ -10,6 +10,7 @@ use crate::cli::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::prompt;
 use crate::config::DEFAULT_API;
+use crate::config::apps::TOKENS;
 use crate::domain::names::FieldError;
 use crate::wire::app::params::{MAX_LINES, is_name};
 
@@ -30,8 +31,8 @@ pub struct LogsArgs {
     /// Base URL of the App API; left out: this machine's
     #[arg(long, value_name = "URL", env = "COCOASYNCER_APP_API")]
     api: Option<String>,
-    /// File with a token that may operate; left out: none is sent
-    #[arg(long, value_name = "FILE", env = "COCOASYNCER_APP_TOKEN_FILE")]
+    /// File with a token that may operate, alone or in rows as --app-token-file has them; left out: the data directory's
+    #[arg(long, value_name = "FILE", env = "COCOASYNCER_APP_CLIENT_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
 
@@ -70,8 +71,12 @@ pub(super) async fn logs(args: LogsArgs, ctx: &mut Ctx<'_>) -> Result<(), CliErr
         .header("language", ctx.lang.pick("en", "zh"))
         .query(&[("lines", args.lines.to_string())])
         .query(&args.service.iter().map(|service| ("service", service)).collect::<Vec<_>>());
-    if let Some(file) = &args.token_file {
-        request = request.bearer_auth(prompt::secret(prompt::From::File(file), "--token-file")?.expose());
+    let made = Some(ctx.access.data_dir().join(TOKENS)).filter(|file| file.is_file());
+    if let Some(file) = args.token_file.or(made) {
+        let text = prompt::secret(prompt::From::File(&file), "--token-file")?;
+        let why = "holds no token that may operate";
+        let token = token(text.expose()).ok_or_else(|| FieldError::new("--token-file", why))?;
+        request = request.bearer_auth(token);
     }
     let asked = async { request.send().await?.json::<Answer>().await };
     let answer = asked.await.map_err(|error| {
@@ -96,8 +101,32 @@ pub(super) async fn logs(args: LogsArgs, ctx: &mut Ctx<'_>) -> Result<(), CliErr
     Ok(())
 }
 
+/// The first token that may operate in rows `NAME read|operate TOKEN`, or the only word that there is.
+fn token(text: &str) -> Option<&str> {
+    let row = |line: &'_ str| -> Option<(usize, usize)> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [name, "operate", token] = words[..] else { return None };
+        (!name.starts_with('#')).then(|| (line.len() - token.len(), line.len()))
+    };
+    let found =
+        text.lines().map(str::trim).find_map(|line| row(line).and_then(|(from, to)| line.get(from..to)));
+    found.or_else(|| (text.split_whitespace().count() == 1).then(|| text.trim()))
+}
+
 /// Where this machine's operator listens, unless it was told otherwise.
 fn local() -> String {
     let port = DEFAULT_API.rsplit(':').next().unwrap_or(DEFAULT_API);
     format!("http://127.0.0.1:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_may_operate_is_found() {
+        assert_eq!(token("# a operate x\n\neye read aaa\nhand operate bbb\n"), Some("bbb"));
+        assert_eq!(token("ccc\n"), Some("ccc"));
+        assert_eq!(token("eye read aaa"), None);
+    }
 }

@@ -106,6 +106,7 @@ async fn answer(
     if let Some(app_id) = path_id {
         params.name(app_id)?;
     }
+    state.settled().await?;
     if action.reads() {
         return seeing::answer(state, action, &params, caller.scope).await.map_err(Refused::from);
     }
@@ -144,7 +145,7 @@ fn admit<'a>(auth: &'a Auth, action: Action, request: &Request) -> Result<Admitt
             Denied::Scope => (StatusCode::FORBIDDEN, Code::TokenScope),
             Denied::Elsewhere => {
                 let why = "only the gateway may call, from the networks of --app-gateway-from";
-                return Refused::Never(StatusCode::FORBIDDEN, Failure::new(Code::TokenMissing, why));
+                return Refused::Never(StatusCode::FORBIDDEN, Failure::new(Code::CallerWrong, why));
             }
         };
         Refused::Never(status, Failure::new(code, "send a token as `Authorization: Bearer TOKEN`"))

@@ -1,5 +1,6 @@
 //! What the App API's handlers hold, and the lists, rendered when first asked for and kept until the view changes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::domain::app::observed::Capacity;
 use crate::domain::app::view::{AppView, AppsView};
 use crate::http::auth::Auth;
 use crate::telemetry::metrics::http::{HttpMetrics, RouteMetrics};
-use crate::wire::app::{Action, list};
+use crate::wire::app::words::Code;
+use crate::wire::app::{Action, Failure, list};
 use crate::wire::render::Reveal;
 
 /// How long a call waits until the view shows what it wrote. The wish is recorded either way.
@@ -62,6 +64,7 @@ impl Default for Senses {
 pub struct AppState {
     views: watch::Receiver<Arc<AppsView>>,
     current: ArcSwap<Rendered>,
+    settled: AtomicBool,
     routes: [(Action, RouteMetrics); 8],
     pub(super) library: Library,
     pub(super) client: Client,
@@ -83,7 +86,7 @@ impl Rendered {
 }
 
 impl AppState {
-    /// `views` must hold all Apps before this serves: an App that it does not show is answered as if it were not there.
+    /// `views` is a receiver from before the first view was sent: until one comes, nobody is told that an App is missing.
     pub fn new(
         views: watch::Receiver<Arc<AppsView>>,
         library: Library,
@@ -104,7 +107,30 @@ impl AppState {
             Action::Logs,
         ];
         let routes = routes.map(|action| (action, http.route(action.path())));
-        Arc::new(Self { views, current, routes, library, client, settings, senses })
+        Arc::new(Self {
+            views,
+            current,
+            settled: AtomicBool::new(false),
+            routes,
+            library,
+            client,
+            settings,
+            senses,
+        })
+    }
+
+    /// Waits, not for long, for the first view: before it, every App would be told to be missing.
+    pub(super) async fn settled(&self) -> Result<(), Failure> {
+        if self.settled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut views = self.views.clone();
+        let there = !views.borrow().apps.is_empty();
+        if !there && !matches!(tokio::time::timeout(CATCH_UP, views.changed()).await, Ok(Ok(()))) {
+            return Err(Failure::new(Code::SystemError, "the Apps have not been read yet"));
+        }
+        self.settled.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The view that holds now.

@@ -96,6 +96,8 @@ codes! {
     TokenMissing "Auth.Token.Missing" "缺少访问令牌" "A bearer token is needed.";
     /// The caller's token is nobody's. Beyond the document.
     TokenWrong "Auth.Token.Wrong" "访问令牌无效" "The token is not valid.";
+    /// The caller is not the gateway that asks for us. Beyond the document.
+    CallerWrong "Auth.Caller.Wrong" "只接受来自 API 网关的调用" "Only the gateway in front may call.";
     /// The caller's token may read only. Beyond the document.
     TokenScope "Auth.Token.Scope" "访问令牌没有操作权限" "The token may only read.";
 }

@@ -98,10 +98,18 @@ async fn a_control_plane_that_fails_is_told_and_not_taken_for_a_refusal() {
         Ok::<_, std::convert::Infallible>(response)
     });
     let client = Client::new(broken, "default");
-    let world = World::over(client, None, settings(), PLENTY).await;
+    let plane = cocoasyncer::controlplane::ControlPlane::in_memory().await.unwrap();
+    let reader = plane.client();
+    crate::support::install_crds(&reader).await;
+    let world = World::over(&reader, client.clone(), Some(plane), settings(), PLENTY);
     let answer = world.install("redis", "cache").await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "SystemError"), "{}", answer.text);
     assert!(answer.text.contains("the store is full"));
+    // Where nothing could be read yet, nobody is told that an App is not there.
+    let world = World::over(&client.clone(), client, None, settings(), PLENTY);
+    for path in ["/AppStatus?app_id=cache", "/AppList"] {
+        assert_eq!(world.get(path).await.code(), "SystemError");
+    }
     // A namespace that is not there is the operator's mistake, not the caller's.
     let lost = AppApiSettings { namespace: "nowhere".into(), ..settings() };
     let world = World::with(lost, PLENTY).await;

@@ -127,17 +127,19 @@ impl World {
         let plane = ControlPlane::in_memory().await.unwrap();
         let client = plane.client();
         install_crds(&client).await;
-        Self::over(client, Some(plane), settings, capacity).await
+        Self::over(&client.clone(), client, Some(plane), settings, capacity)
     }
 
-    pub async fn over(
+    /// A world that reads by one client and writes by another.
+    pub fn over(
+        reader: &Client,
         client: Client,
         plane: Option<ControlPlane>,
         settings: AppApiSettings,
         capacity: Capacity,
     ) -> Self {
         let (sender, views) = watch::channel(Arc::new(AppsView::default()));
-        let feeder = tokio::spawn(feed(Api::all(client.clone()), sender));
+        let feeder = tokio::spawn(feed(Api::all(reader.clone()), sender));
         let logs =
             |key: AppKey, service: Option<String>, lines: u32| -> futures::future::BoxFuture<'static, _> {
                 Box::pin(async move {
@@ -173,8 +175,12 @@ impl World {
     }
 
     pub async fn ask(&self, request: Request<Body>) -> Answer {
+        self.ask_from("127.0.0.1:40000", request).await
+    }
+
+    pub async fn ask_from(&self, caller: &str, request: Request<Body>) -> Answer {
         let mut request = request;
-        request.extensions_mut().insert(Caller(([127, 0, 0, 1], 40000).into()));
+        request.extensions_mut().insert(Caller(caller.parse().unwrap()));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -237,7 +243,8 @@ async fn feed(api: Api<App>, sender: watch::Sender<Arc<AppsView>>) {
             Ok(Event::Apply(app) | Event::InitApply(app)) => drop(apps.insert(id(&app), app)),
             Ok(Event::Delete(app)) => drop(apps.remove(&id(&app))),
             Ok(Event::Init | Event::InitDone) => {}
-            Err(_) => continue,
+            // A world whose control plane fails shows nothing.
+            Err(_) => return,
         }
         let mut shown: Vec<&App> = Vec::new();
         for app in apps.values() {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body;
 use cocoasyncer::http::app::state::AppApiSettings;
 use serde_json::json;
 
@@ -65,6 +66,16 @@ async fn a_reader_sees_that_there_is_a_password_and_an_operator_sees_it() {
         assert_eq!(with(&world, &format!("/apps/a/logs?{query}"), HAND).await.code(), code, "{query}");
     }
     assert_eq!(with(&world, "/apps/ghost/logs", HAND).await.code(), "Param.APPID.NotExist");
+}
+
+#[tokio::test]
+async fn behind_a_gateway_only_the_gateway_is_heard() {
+    let world = World::new().await;
+    let request =
+        || http::Request::get("/AppList").header("x-forwarded-for", "127.0.0.1").body(Body::empty());
+    let answer = world.ask_from("198.51.100.1:7", request().unwrap()).await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "Auth.Caller.Wrong"));
+    assert_eq!(world.ask_from("[::ffff:127.0.0.9]:7", request().unwrap()).await.status, 200);
 }
 
 #[derive(Clone, Default)]
