@@ -16,5 +16,6 @@ mod conformance;
 mod process;
 mod rfc2136;
 mod catalog;
+mod apps;
 mod catalog_loop;
 mod app_api;
