@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use cocoasyncer::catalog::builtin;
 use cocoasyncer::catalog::sources::{Source, Sources};
+use cocoasyncer::controllers::catalog::LOOK_EVERY;
 
 use crate::measure::{Pairs, seconds};
 use crate::report::{Figure, Promise};
 
 const TEMPLATES: usize = 363;
 const TURNS: usize = 7;
-/// How often the operator looks, in milliseconds.
-const LOOK_EVERY: f64 = 3000.0;
 
 /// Measures.
 pub fn run() -> anyhow::Result<Vec<Figure>> {
@@ -135,7 +134,7 @@ fn looking(folder: &Path) -> anyhow::Result<Figure> {
         let took = seconds(|| sources.look()) * 1000.0;
         Ok(took)
     };
-    let pairs = Pairs::measure(TURNS, look, || Ok(LOOK_EVERY))?;
+    let pairs = Pairs::measure(TURNS, look, || Ok(LOOK_EVERY.as_secs_f64() * 1000.0))?;
     let (took, _) = pairs.medians();
     Ok(Figure {
         what: "of a core, to see that nothing changed",
@@ -143,6 +142,6 @@ fn looking(folder: &Path) -> anyhow::Result<Figure> {
         unit: " %",
         promise: Promise::AtMost(0.5),
         ratio: (pairs.ratio(), "the time between two looks"),
-        raw: format!("{took:.1} ms every {:.0} s", LOOK_EVERY / 1000.0),
+        raw: format!("{took:.1} ms every {} s", LOOK_EVERY.as_secs()),
     })
 }

@@ -1,10 +1,11 @@
 //! Stamps of templates: cheap marks that change when a folder does. They look at names, sizes and times and open no file.
 
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a folder looked like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,22 +22,23 @@ impl Stamp {
 }
 
 fn look(folder: &Path, depth: usize, left: &mut usize, into: &mut DefaultHasher) -> io::Result<()> {
-    let mut paths: Vec<PathBuf> = Vec::new();
+    let mut entries: Vec<(OsString, fs::DirEntry)> = Vec::new();
     for entry in fs::read_dir(folder)? {
-        paths.push(entry?.path());
+        let entry = entry?;
+        entries.push((entry.file_name(), entry));
     }
-    paths.sort();
-    for path in paths {
+    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    for (name, entry) in entries {
         let Some(fewer) = left.checked_sub(1).filter(|_| depth <= super::DEEPEST) else { return Ok(()) };
         *left = fewer;
-        path.file_name().hash(into);
-        let itself = path.symlink_metadata()?;
+        name.hash(into);
+        let itself = entry.metadata()?;
         // Of a link counts what it leads to: mounted ConfigMaps change by another link.
-        let what = if itself.is_symlink() { path.metadata().ok() } else { Some(itself.clone()) };
+        let what = if itself.is_symlink() { fs::metadata(entry.path()).ok() } else { Some(itself.clone()) };
         // The time of the last change can't be set back, unlike the time of the last writing.
         what.map(|what| (what.ino(), what.len(), what.mode(), what.ctime(), what.ctime_nsec())).hash(into);
         if itself.is_dir() {
-            look(&path, depth + 1, left, into)?;
+            look(&entry.path(), depth + 1, left, into)?;
         }
         depth.hash(into);
     }

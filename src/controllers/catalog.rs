@@ -19,7 +19,7 @@ use crate::catalog::sources::{Map, MapKey, Sources};
 use crate::telemetry::metrics::catalog::CatalogMetrics;
 
 /// How often folders are looked at. A change is taken at the second look that sees it.
-pub const LOOK_EVERY: Duration = Duration::from_secs(3);
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What the loop is made of.
 pub struct Wiring {
@@ -31,17 +31,19 @@ pub struct Wiring {
     pub sources: Sources,
     /// Its figures.
     pub metrics: CatalogMetrics,
+    /// How often folders are looked at: [`LOOK_EVERY`], but in tests.
+    pub every: Duration,
 }
 
 /// Keeps the library up to date until `stop`; `first` is called once folders and ConfigMaps have been read, so that
 /// whoever must know whether there is an application waits for it.
 pub async fn run(wiring: Wiring, stop: CancellationToken, first: impl FnOnce() + Send) {
-    let Wiring { client, library, sources, metrics } = wiring;
+    let Wiring { client, library, sources, metrics, every } = wiring;
     let mut keeper = Keeper { library, metrics, said: Said::default(), listed: None };
     let sources = Arc::new(Mutex::new(sources));
     let labelled = watcher::Config::default().labels(CATALOG_LABEL);
     let mut events = std::pin::pin!(watch(Api::<ConfigMap>::all(client), labelled).default_backoff());
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut first, mut looked, mut heard) = (Some(first), false, false);
     // What was read before this loop began is published in any case.

@@ -193,6 +193,7 @@ impl Wish {
             secret_variables: &self.secrets,
             choices: &self.choices,
             domain: None,
+            pull_secret: None,
             host: Some("192.0.2.7"),
             resources: None,
             allowed: &self.allowed,

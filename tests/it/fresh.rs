@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use cocoasyncer::api::crds;
+use cocoasyncer::domain::app::compose::keys::{self, Backends, Use};
+use cocoasyncer::domain::app::finding::{Code, Right};
+use cocoasyncer::domain::app::phase::Phase;
 
 #[test]
 fn the_crds_on_disk_are_the_ones_in_the_code() {
@@ -26,11 +29,12 @@ fn quoted<'a>(source: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> 
 }
 
 #[test]
-fn every_reason_of_a_service_is_in_the_documents() {
+fn every_reason_is_in_the_documents() {
     let source = read("src/api/condition.rs");
     let reasons = source.split_once("pub mod reasons {").unwrap().1.split_once("\n}").unwrap().0;
     let of_nodes = ["Alive", "Lost", "Returning", "NotSeen", "Drained", "Learned", "NotLearned"];
-    let docs = ["docs/ownership.md", "docs/providers/ali.md", "docs/providers/rfc2136.md"].map(read).concat();
+    let docs = ["docs/apps.md", "docs/ownership.md", "docs/providers/ali.md", "docs/providers/rfc2136.md"];
+    let docs = docs.map(read).concat();
     let missing: Vec<&str> = quoted(reasons, "")
         .filter(|reason| !of_nodes.contains(reason) && !docs.contains(&format!("`{reason}`")))
         .collect();
@@ -40,7 +44,7 @@ fn every_reason_of_a_service_is_in_the_documents() {
 #[test]
 fn every_metric_is_in_the_documents() {
     let docs = read("docs/metrics.md");
-    let folder = ["app", "cluster", "http", "provider", "reconcile"]
+    let folder = ["app", "catalog", "cluster", "http", "provider", "reconcile"]
         .map(|name| format!("src/telemetry/metrics/{name}.rs"));
     let mut named = 0;
     for file in folder.iter().map(String::as_str).chain(["src/telemetry/dns.rs"]) {
@@ -53,4 +57,71 @@ fn every_metric_is_in_the_documents() {
     }
     let told = docs.lines().filter(|line| line.starts_with("| `cocoasyncer_")).count();
     assert_eq!(told, named, "docs/metrics.md tells of a metric that there is not, or of one twice");
+}
+
+/// The first cell of each row in the part of `docs` under `heading`, with what follows it; a row's cells are trimmed.
+fn rows(docs: &str, heading: &str) -> Vec<Vec<String>> {
+    let (_, part) = docs.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let level = heading.split(' ').next().unwrap();
+    let ends = |line: &&str| line.starts_with("## ") || line.starts_with(&format!("{level} "));
+    let lines: Vec<&str> = part.lines().take_while(|line| !ends(line)).collect();
+    let cells = |line: &&str| {
+        let inner = line.strip_prefix("| `")?;
+        Some(inner.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect::<Vec<_>>())
+    };
+    lines.iter().filter_map(cells).collect()
+}
+
+#[test]
+fn every_key_of_compose_is_in_the_documents_with_what_becomes_of_it() {
+    let docs = read("docs/templates.md");
+    let sections = [
+        ("### Of the document", keys::DOCUMENT),
+        ("### Of a service", keys::SERVICE),
+        ("### Of `deploy`", keys::DEPLOY),
+        ("### Of a network", keys::NETWORK),
+        ("### Of a volume", keys::VOLUME),
+    ];
+    for (heading, table) in sections {
+        let told: Vec<[String; 3]> =
+            rows(&docs, heading).iter().map(|row| [row[0].clone(), row[1].clone(), row[2].clone()]).collect();
+        let is = |(key, using): &(&str, Use)| {
+            let (docker, cluster) = match using {
+                Use::Full => ("yes", "yes"),
+                Use::Dropped(Backends::Both) => ("left out", "left out"),
+                Use::Dropped(Backends::Cluster) => ("yes", "left out"),
+                Use::Lost(Backends::Both) => ("no", "no"),
+                Use::Lost(Backends::Cluster) => ("yes", "no"),
+                Use::Elsewhere => ("refused", "refused"),
+            };
+            [*key, docker, cluster].map(str::to_owned)
+        };
+        assert_eq!(told, table.iter().map(is).collect::<Vec<_>>(), "{heading}");
+    }
+    assert!(keys::HEALTH.iter().all(|key| docs.contains(&format!("`{key}`"))));
+}
+
+#[test]
+fn every_finding_and_every_right_is_in_the_documents() {
+    let docs = read("docs/templates.md");
+    let told: Vec<String> = rows(&docs, "## Findings").iter().map(|row| row[0].clone()).collect();
+    assert_eq!(told, Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>());
+    for docs in [docs, read("docs/apps.md")] {
+        let missing: Vec<&str> = Right::ALL
+            .iter()
+            .map(|right| right.as_str())
+            .filter(|right| !docs.contains(&format!("`{right}`")))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
+
+#[test]
+fn every_phase_of_an_application_is_in_the_documents() {
+    let docs = read("docs/apps.md");
+    let told = rows(&docs, "## Statuses");
+    for phase in Phase::ALL {
+        let is = |row: &Vec<String>| row[0] == phase.word() && row[1] == phase.code();
+        assert!(told.iter().any(is), "{} {}", phase.word(), phase.code());
+    }
 }

@@ -17,5 +17,7 @@ mod process;
 mod rfc2136;
 mod catalog;
 mod apps;
-mod catalog_loop;
+mod library;
 mod app_api;
+mod docker;
+mod kubernetes;

@@ -1,13 +1,18 @@
 //! The folder against a real plane: what is sent, what is deleted, and above all what is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
+use cocoasyncer::api::app::App;
 use cocoasyncer::api::service::ManagedService;
-use cocoasyncer::api::{ORIGIN_LABEL, ORIGIN_MANIFESTS, PROVIDER_LABEL};
+use cocoasyncer::api::{CATALOG_LABEL, ORIGIN_LABEL, ORIGIN_MANIFESTS, PROVIDER_LABEL};
 use cocoasyncer::assembly::accounts::opener;
+use cocoasyncer::catalog::library::Offer;
+use cocoasyncer::catalog::sources::{Map, Sources};
 use cocoasyncer::controllers::manifests::{Manifests, Pass};
 use cocoasyncer::controlplane::ControlPlane;
+use cocoasyncer::domain::app::verdict::{Backend, Verdict, verdict};
 use cocoasyncer::domain::marks::OwnerId;
 use cocoasyncer::domain::records::Service;
 use cocoasyncer::domain::secret::Secret;
@@ -148,7 +153,9 @@ async fn one_bad_object_holds_up_no_other_and_waits_for_an_edit() {
 async fn the_examples_are_taken_as_they_stand() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/examples");
-    for (folder, objects) in [(examples.clone(), 6), (examples.join("providers"), 4)] {
+    for (folder, objects) in
+        [(examples.clone(), 6), (examples.join("providers"), 4), (examples.join("apps"), 6)]
+    {
         let stage = Stage::new().await;
         install_crds(&stage.client).await;
         let mut manifests = Manifests::new(stage.client.clone(), vec![folder]);
@@ -164,6 +171,44 @@ async fn the_examples_are_taken_as_they_stand() {
             let text = |bytes: &[u8]| Secret::new(String::from_utf8(bytes.to_vec()).unwrap());
             let data = secret.data.iter().flatten().map(|(key, bytes)| (key.clone(), text(&bytes.0)));
             assert!(open(platform, &data.collect(), &OwnerId::parse("it", "").unwrap()).is_ok());
+        }
+    }
+}
+
+/// The examples' own templates beside the built-in ones.
+fn offered(maps: Vec<ConfigMap>) -> Vec<Arc<Offer>> {
+    let mut sources = Sources::new([]);
+    for map in &maps {
+        let texts = map.data.iter().flatten().map(|(key, text)| (key.as_str(), text.as_bytes()));
+        let (key, data) = ((String::new(), map.name_any()), texts.collect());
+        sources.set_map(Map { key, app: &map.labels()[CATALOG_LABEL], created: 0, own: false, data });
+    }
+    sources.sorted().offers
+}
+
+#[tokio::test]
+async fn the_examples_apps_are_of_the_catalogue_and_run_everywhere() {
+    let stage = Stage::new().await;
+    install_crds(&stage.client).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/examples/apps");
+    settle(&mut Manifests::new(stage.client.clone(), vec![folder])).await;
+    let templates = stage.maps().list(&ListParams::default().labels(CATALOG_LABEL)).await.unwrap().items;
+    assert_eq!(templates.len(), 1);
+    let offers = offered(templates);
+    let apps = Api::<App>::all(stage.client.clone()).list(&ListParams::default()).await.unwrap();
+    assert_eq!(apps.items.len(), 4);
+    for app in apps {
+        let offer = offers.iter().find(|offer| offer.template.name == app.spec.app_name).unwrap();
+        let checked = &offer.checked;
+        let versions = &checked.metadata.as_ref().unwrap().versions;
+        assert!(versions.contains(&app.spec.app_version), "{}", app.name_any());
+        for backend in [Backend::Docker, Backend::Kubernetes] {
+            assert_eq!(verdict(&checked.findings, backend, &BTreeSet::new()), Verdict::Runs);
+        }
+        let env = String::from_utf8(offer.template.env.clone().unwrap()).unwrap();
+        let set = app.spec.variables.keys().chain(app.spec.secret_variables.keys());
+        for variable in set {
+            assert!(env.contains(&format!("{variable}=")), "{variable} is in no .env");
         }
     }
 }

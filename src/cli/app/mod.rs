@@ -54,6 +54,7 @@ pub enum AppCommand {
     /// List what can be installed
     Catalog(Folders),
     /// Print what an install would create, secrets masked, and create nothing
+    #[command(disable_version_flag = true)]
     Render(render::RenderArgs),
 }
 

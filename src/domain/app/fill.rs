@@ -69,9 +69,10 @@ pub struct WantedPort {
     pub count: u16,
 }
 
-/// `$W9_ID` of an application: its name, with a letter before a digit.
+/// `$W9_ID` of an application: its name, with a letter before a digit, which no name in a cluster's DNS begins with, and
+/// before a single character, which no engine takes for a container's name.
 pub fn id(name: &str) -> String {
-    match name.starts_with(|c: char| c.is_ascii_digit()) {
+    match name.starts_with(|c: char| c.is_ascii_digit()) || name.len() == 1 {
         true => format!("a{name}"),
         false => name.to_owned(),
     }
@@ -121,19 +122,27 @@ pub fn instantiate(
     Ok(finished(template, files, order, (metadata.unwrap_or_default(), env, workload, seen)))
 }
 
+/// Whether `version` of `template` can be installed.
+pub fn has_version(template: &Template, metadata: Option<&Metadata>, version: &str) -> bool {
+    fits(&Known::of(template), metadata, version)
+}
+
+fn fits(known: &Known, metadata: Option<&Metadata>, version: &str) -> bool {
+    let default = known.dialect.and_then(|dialect| known.plain.get(dialect.version()));
+    let listed = metadata.map(|metadata| metadata.versions.as_slice()).unwrap_or_default();
+    // What the template itself would run is as good as listed, and one that lists nothing leaves the choice to its user.
+    listed.iter().any(|listed| listed == version)
+        || default == Some(version)
+        || listed.is_empty() && values::is_tag(version)
+}
+
 /// What of the App itself can't be.
 fn refuse(known: &Known, metadata: Option<&Metadata>, order: &Order<'_>, findings: &mut Findings) {
     let name = id(&order.key.name);
     if LONGEST_NAME < name.len() {
         findings.add(Finding::both(Code::NameTooLong, Effect::Cannot, field("metadata.name"), name));
     }
-    let default = known.dialect.and_then(|dialect| known.plain.get(dialect.version()));
-    let listed = metadata.map(|metadata| metadata.versions.as_slice()).unwrap_or_default();
-    // What the template itself would run is as good as listed, and one that lists nothing leaves the choice to its user.
-    let fits = listed.iter().any(|version| version == order.version)
-        || default == Some(order.version)
-        || listed.is_empty() && values::is_tag(order.version);
-    if !fits {
+    if !fits(known, metadata, order.version) {
         let place = field("spec.appVersion");
         findings.add(Finding::both(Code::UnknownVersion, Effect::Cannot, place, order.version));
     }
@@ -200,11 +209,11 @@ fn finished(
         ports: seen.ports,
         shared_network: seen.shared_network,
         url: seen.url,
+        domain: order.domain.map(str::to_owned),
+        pull_secret: order.pull_secret.map(str::to_owned),
         admin_url: seen.admin_url,
         user_name: seen.user_name,
         password: seen.password,
-        domain: order.domain.map(str::to_owned),
-        pull_secret: order.pull_secret.map(str::to_owned),
         needs: metadata.needs,
         workload,
     }

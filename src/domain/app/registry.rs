@@ -56,6 +56,9 @@ impl Credentials {
         if MOST < bytes.len() {
             return Err(refuse(format!("it has {} octets, at most {MOST} are read", bytes.len())));
         }
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(refuse("it is not a JSON object with `auths` by host".into()));
+        }
         let written: Written = serde_json::from_slice(bytes).map_err(|error| {
             refuse(format!("it is not a JSON object with `auths` by host (line {})", error.line()))
         })?;

@@ -14,15 +14,15 @@ use crate::domain::app::yaml::{Node, Value};
 pub fn line(node: &Node, key: &str, reading: &mut Reading<'_>) -> Option<Vec<String>> {
     let value = node.get(key).filter(|value| !value.is_null())?;
     let texts = reading.texts(node, key);
-    let Some(text) = value.scalar() else {
-        return Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect());
+    let words = match value.scalar() {
+        None => Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect()),
+        Some(text) => values::words(text),
     };
-    let words = values::words(text);
     if words.is_none() {
         reading.bad((value, key), "a quote is not closed");
     }
     // An empty command leaves the image's; an empty entrypoint takes it away.
-    words.filter(|words| !words.is_empty() || key == "entrypoint")
+    words.filter(|words: &Vec<String>| !words.is_empty() || key == "entrypoint")
 }
 
 /// `user`.

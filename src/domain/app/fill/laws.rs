@@ -34,7 +34,7 @@ W9_LOGIN_USER=admin\nW9_LOGIN_PASSWORD=$W9_POWER_PASSWORD\nW9_ADMIN_PATH=/admin\
 const METADATA: &str = r#"{"name":"blog","trademark":"Blog","edition":[{"version":["2","1"]}],"requirements":{"cpu":1,"memory":1,"disk":1}}"#;
 
 fn template(compose: &str, env: &str) -> Template {
-    let entries = ["src/a.conf", "src/more.env"].map(|path| (path.to_owned(), Entry::File(3)));
+    let entries = [".env", "src/a.conf", "src/more.env"].map(|path| (path.to_owned(), Entry::File(3)));
     Template {
         name: "blog".into(),
         compose: Some(compose.into()),

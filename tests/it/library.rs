@@ -1,18 +1,14 @@
-//! The catalogue as it changes: folders and ConfigMaps over a plane.
+//! The catalogue as its loop keeps it: ConfigMaps of a plane and a folder that change, clash, break and go.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use cocoasyncer::api::{CATALOG_LABEL, SYSTEM_NAMESPACE};
 use cocoasyncer::catalog::library::{Library, Offer};
 use cocoasyncer::catalog::sources::{Source, Sources};
-use cocoasyncer::catalog::{builtin, load};
 use cocoasyncer::controllers::catalog::{self, Wiring};
 use cocoasyncer::controlplane::ControlPlane;
-use cocoasyncer::domain::app::finding::{Code, Effect, Finding};
-use cocoasyncer::domain::app::template::{Checked, check};
-use cocoasyncer::domain::app::verdict::{Backend, Verdict, verdict};
 use cocoasyncer::telemetry::metrics::catalog::CatalogMetrics;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
@@ -22,6 +18,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::until;
+
+/// How often its folder is looked at.
+const EVERY: Duration = Duration::from_millis(50);
 
 /// A catalogue that is kept up to date over a plane of its own.
 struct Kept {
@@ -45,7 +44,8 @@ impl Kept {
         let (metrics, registry, stop) =
             (CatalogMetrics::default(), Registry::new(), CancellationToken::new());
         metrics.register(&registry).unwrap();
-        let wiring = Wiring { client: client.clone(), library: library.clone(), sources, metrics };
+        let wiring =
+            Wiring { client: client.clone(), library: library.clone(), sources, metrics, every: EVERY };
         let (tell, told) = tokio::sync::oneshot::channel();
         tokio::spawn(catalog::run(wiring, stop.clone(), move || {
             // A test that has ended does not listen.
@@ -116,7 +116,7 @@ async fn config_maps_are_taken_followed_and_forgotten() {
     let patch = Patch::Merge(json!({"data": {"docker-compose.yml": compose("wiki:2")}}));
     maps.patch("wiki-template", &PatchParams::default(), &patch).await.unwrap();
     kept.until("the edit is taken", |library| offers(library, "wiki", "wiki:2")).await;
-    assert!(std::sync::Arc::ptr_eq(&untouched, &kept.library.get("redis").unwrap()));
+    assert!(Arc::ptr_eq(&untouched, &kept.library.get("redis").unwrap()));
     // Without its label it is no template any more, nor is a ConfigMap that never had it.
     let patch = Patch::Merge(json!({"metadata": {"labels": {CATALOG_LABEL: null}}}));
     maps.patch("wiki-template", &PatchParams::default(), &patch).await.unwrap();
