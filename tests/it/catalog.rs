@@ -197,7 +197,6 @@ impl Wish {
             host: Some("192.0.2.7"),
             resources: None,
             allowed: &self.allowed,
-            pull_secret: None,
             wanted: Wanted::default(),
             backend,
         }

@@ -16,6 +16,7 @@ mod conformance;
 mod process;
 mod rfc2136;
 mod catalog;
+mod apps;
 mod library;
 mod app_api;
 mod docker;

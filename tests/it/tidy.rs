@@ -187,6 +187,7 @@ const MAY_EXPOSE: &[&str] = &[
     "peers.rs",
     "peers/answers.rs",
     "providers/rfc2136/account.rs", // makes keys of them
+    "controllers/app/choices.rs",   // stores it in its Secret
     "controllers/generation.rs",
     "controllers/node/own.rs",
     "http/push.rs",

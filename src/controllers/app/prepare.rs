@@ -158,7 +158,6 @@ pub async fn prepare(
     };
     let fill = |choices: &_| {
         let order = Order {
-            pull_secret: spec.pull_secret_ref.as_ref().map(|secret| secret.name.as_str()),
             key: &key,
             uid: &uid,
             version: &pinned.version,
@@ -166,6 +165,7 @@ pub async fn prepare(
             secret_variables: &secret_variables,
             choices,
             domain: spec.domain.as_deref(),
+            pull_secret: spec.pull_secret_ref.as_ref().map(|reference| reference.name.as_str()),
             host: ctx.settings.host.as_deref(),
             resources: spec.resources.as_ref(),
             allowed: &allowed,
