@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench figures -- dns http` measures only the areas that are named.
 
+mod app_list;
 mod baseline;
 mod catalog;
 mod death;
@@ -41,6 +42,7 @@ const AREAS: [(&str, Area); 9] = [
     ("resync", resync::run),
     ("plane", plane::run),
     ("http", http::run),
+    ("app-list", app_list::run),
     ("dns", dns::run),
     ("death", death::run),
     ("restart", restart::run),

@@ -199,6 +199,9 @@ pub struct AppStatus {
     /// The change of version that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<Upgrade>,
+    /// The change of version that failed last; it is not tried again before the next edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
     /// What runs, by service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceState>,
@@ -263,6 +266,18 @@ pub struct Upgrade {
     pub step: String,
     /// When it began.
     pub since: Time,
+}
+
+/// A change of version that failed and was undone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolledBack {
+    /// The version that was tried.
+    pub app_version: String,
+    /// The generation of the spec that asked for it.
+    pub generation: i64,
+    /// Why it failed.
+    pub message: String,
 }
 
 /// What runs of one service.

@@ -29,6 +29,8 @@ pub const APP_NAMESPACE_LABEL: &str = "cocoasyncer.io/app-namespace";
 pub const APP_UID_LABEL: &str = "cocoasyncer.io/app-uid";
 /// Label beside [`APP_LABEL`] on what outlived its App because its data were to be kept.
 pub const KEPT_LABEL: &str = "cocoasyncer.io/kept";
+/// Label beside [`APP_LABEL`] on a Secret of the operator's: `choices` (what an install chose) or `revision`.
+pub const APP_SECRET_LABEL: &str = "cocoasyncer.io/app-secret";
 /// Label on containers and objects: the digest of what they were made from.
 pub const DIGEST_LABEL: &str = "cocoasyncer.io/digest";
 /// Label on a ConfigMap: it holds an application's template, the label's value its name.

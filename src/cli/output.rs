@@ -80,6 +80,11 @@ impl Out {
         self.format == Format::Table
     }
 
+    /// The form that was asked for.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// One line.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), CliError> {
         writeln!(self.to, "{}", text.as_ref())?;

@@ -30,4 +30,5 @@ pub mod manifests;
 pub mod serials;
 pub mod owner;
 pub mod local;
+pub mod app;
 pub mod catalog;

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::api::app::App;
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
 use crate::api::{LINE_TABLE_LABEL, PROVIDER_LABEL};
@@ -28,7 +29,10 @@ pub struct Stores {
     services: Store<Guarded<ManagedService>>,
     accounts: Store<Secret>,
     line_tables: Store<ConfigMap>,
+    apps: Store<Guarded<App>>,
     changed: Arc<Notify>,
+    /// Apart from the others: who follows records has nothing to do with applications.
+    apps_changed: Arc<Notify>,
 }
 
 impl Stores {
@@ -38,7 +42,7 @@ impl Stores {
         stop: &CancellationToken,
         spawn: &mut impl FnMut(&'static str, Watch),
     ) -> Self {
-        let changed = Arc::new(Notify::new());
+        let (changed, apps_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let all = watcher::Config::default;
         let accounts = Api::<Secret>::all(client.clone());
         let tables = Api::<ConfigMap>::all(client.clone());
@@ -46,11 +50,13 @@ impl Stores {
         let (services, watch_services) = watch(Api::all(client.clone()), all(), &changed, stop);
         let (accounts, watch_accounts) = watch(accounts, all().labels(PROVIDER_LABEL), &changed, stop);
         let (line_tables, watch_tables) = watch(tables, all().labels(LINE_TABLE_LABEL), &changed, stop);
+        let (apps, watch_apps) = watch(Api::all(client.clone()), all(), &apps_changed, stop);
+        spawn("watch of Apps", watch_apps);
         spawn("watch of CocoaNodes", watch_nodes);
         spawn("watch of ManagedServices", watch_services);
         spawn("watch of platform accounts", watch_accounts);
         spawn("watch of line tables", watch_tables);
-        Self { nodes, services, accounts, line_tables, changed }
+        Self { nodes, services, accounts, line_tables, apps, changed, apps_changed }
     }
 
     /// Waits until every cache has been filled once.
@@ -62,7 +68,23 @@ impl Stores {
         let _ = self.line_tables.wait_until_ready().await;
     }
 
-    /// Waits until something has changed since the last call returned.
+    /// Waits until the cache of Apps has been filled once.
+    pub async fn apps_ready(&self) {
+        let _ = self.apps.wait_until_ready().await;
+        let _ = self.services.wait_until_ready().await;
+    }
+
+    /// Waits until an App has changed since the last call returned. For one caller: the applications' loop.
+    pub async fn apps_changed(&self) {
+        self.apps_changed.notified().await;
+    }
+
+    /// All Apps that could be read, in the order of their names.
+    pub fn apps(&self) -> Vec<App> {
+        readable(&self.apps)
+    }
+
+    /// Waits until something has changed since the last call returned; Apps apart.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }

@@ -1,8 +1,11 @@
 //! Who may call: bearer tokens with scopes, or nobody is asked because a gateway in front did. It tells nobody which
 //! token was nearly right: all are compared, each in constant time.
 
+use std::net::IpAddr;
+
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use ipnet::IpNet;
 
 use crate::domain::secret::Secret;
 
@@ -31,8 +34,9 @@ pub struct Token {
 pub enum Auth {
     /// By bearer tokens; an empty list admits nobody.
     Tokens(Vec<Token>),
-    /// Not at all: the gateway in front did it, and nobody else reaches this listener.
-    Gateway,
+    /// By where they call from: the gateway's networks, for it has asked already. By the connection's own address; what
+    /// a proxy claims in a header counts for nothing.
+    Gateway(Vec<IpNet>),
 }
 
 /// A caller who may call.
@@ -53,13 +57,24 @@ pub enum Denied {
     Wrong,
     /// It is good for less.
     Scope,
+    /// The caller is not the gateway.
+    Elsewhere,
 }
 
 impl Auth {
-    /// Whether a caller with these headers may do what needs `scope`.
-    pub fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<Admitted<'_>, Denied> {
+    /// Whether a caller at this address with these headers may do what needs `scope`.
+    pub fn admit(
+        &self,
+        caller: Option<IpAddr>,
+        headers: &HeaderMap,
+        scope: Scope,
+    ) -> Result<Admitted<'_>, Denied> {
         let tokens = match self {
-            Auth::Gateway => return Ok(Admitted { name: "gateway", scope: Scope::Operate }),
+            Auth::Gateway(from) => {
+                let known = caller.is_some_and(|caller| from.iter().any(|net| net.contains(&caller)));
+                let admitted = Admitted { name: "gateway", scope: Scope::Operate };
+                return if known { Ok(admitted) } else { Err(Denied::Elsewhere) };
+            }
             Auth::Tokens(tokens) => tokens,
         };
         let offered = bearer(headers).ok_or(Denied::Missing)?;
@@ -99,7 +114,7 @@ mod tests {
         let auth = Auth::Tokens(vec![token("eye", Scope::Read), empty, token("hand", Scope::Operate)]);
         let admit = |header: Option<&str>, scope| {
             let headers = header.map(|text| (AUTHORIZATION, text.parse().unwrap()));
-            auth.admit(&headers.into_iter().collect(), scope).map(|admitted| admitted.name.to_owned())
+            auth.admit(None, &headers.into_iter().collect(), scope).map(|admitted| admitted.name.to_owned())
         };
         assert_eq!(admit(Some("Bearer eye-secret"), Scope::Read), Ok("eye".into()));
         assert_eq!(admit(Some("bearer  hand-secret"), Scope::Read), Ok("hand".into()));
@@ -109,7 +124,11 @@ mod tests {
         for missing in [None, Some("Bearer"), Some("Bearer "), Some("Basic eye-secret"), Some("eye-secret")] {
             assert_eq!(admit(missing, Scope::Read), Err(Denied::Missing), "{missing:?}");
         }
-        assert_eq!(Auth::Tokens(vec![]).admit(&HeaderMap::new(), Scope::Read), Err(Denied::Missing));
-        assert!(Auth::Gateway.admit(&HeaderMap::new(), Scope::Operate).is_ok());
+        assert_eq!(Auth::Tokens(vec![]).admit(None, &HeaderMap::new(), Scope::Read), Err(Denied::Missing));
+        let gateway = Auth::Gateway(vec!["192.0.2.0/24".parse().unwrap()]);
+        let from = |ip: Option<&str>| {
+            gateway.admit(ip.map(|ip| ip.parse().unwrap()), &HeaderMap::new(), Scope::Operate).is_ok()
+        };
+        assert!(from(Some("192.0.2.7")) && !from(Some("198.51.100.7")) && !from(None));
     }
 }

@@ -202,3 +202,33 @@ fn kind(of: &Value) -> String {
         _ => name(of),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::app::Action;
+
+    #[test]
+    fn the_document_and_its_page_cover_the_app_api() {
+        let published = Published::new();
+        let doc: Value = serde_json::from_slice(&published.document).unwrap();
+        let page = String::from_utf8(published.page.to_vec()).unwrap();
+        for action in Action::DOCUMENTED {
+            let path = &doc["paths"][action.path()];
+            for method in ["get", "post"] {
+                let of = &path[method];
+                assert!(of["responses"]["200"].is_object(), "{method} {}", action.path());
+                assert_eq!(of["security"][0]["bearer"], serde_json::json!([]), "{of}");
+            }
+            assert!(page.contains(action.path()));
+        }
+        assert_eq!(doc["paths"]["/AppInstall"]["get"]["parameters"].as_array().map(Vec::len), Some(3));
+        assert!(doc["paths"][Action::Logs.path()]["get"].is_object());
+        assert_eq!(doc["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+        let schemas = doc["components"]["schemas"].as_object().unwrap();
+        for schema in ["AppStatusInfo", "AppDetailInfo", "RunningInfo", "ErrorInfo"] {
+            assert!(schemas.contains_key(schema), "{schema} is not among {:?}", schemas.keys());
+        }
+        assert!(schemas["RunningInfo"]["properties"]["password"].is_object());
+    }
+}

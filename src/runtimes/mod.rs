@@ -1,7 +1,9 @@
 //! What runs workloads. A runtime observes and takes one step at a time; which step, and what a failure means for the
 //! application, is decided above. What is not marked as the App's is never touched.
 
+pub mod memory;
 pub mod docker;
+pub mod kubernetes;
 
 use std::collections::BTreeSet;
 

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cocoasyncer::catalog::library::Library;
-use cocoasyncer::catalog::{builtin, load};
+use cocoasyncer::catalog::{builtin, contents, load};
+use cocoasyncer::domain::app::compose;
+use cocoasyncer::domain::app::env_file::Env;
 use cocoasyncer::domain::app::fill::{Order, allocate, instantiate, wanted_ports};
-use cocoasyncer::domain::app::finding::{Code, Effect, Finding, Right};
-use cocoasyncer::domain::app::instance::{AppKey, Choices, Wanted};
+use cocoasyncer::domain::app::finding::{Code, Effect, Finding, Findings, Right};
+use cocoasyncer::domain::app::instance::{AppKey, Choices, Files, Instance, Wanted};
 use cocoasyncer::domain::app::template::{Checked, Template, check};
 use cocoasyncer::domain::app::verdict::{Backend, Verdict, verdict};
+use cocoasyncer::domain::app::workload::{Service, Wait, Workload};
 use cocoasyncer::domain::secret::Secret;
 
 /// Templates with a trap each: the diverse ones and the nasty ones.
@@ -190,9 +193,11 @@ impl Wish {
             secret_variables: &self.secrets,
             choices: &self.choices,
             domain: None,
+            pull_secret: None,
             host: Some("192.0.2.7"),
             resources: None,
             allowed: &self.allowed,
+            pull_secret: None,
             wanted: Wanted::default(),
             backend,
         }
@@ -200,13 +205,42 @@ impl Wish {
 }
 
 /// Of a built-in template: ports that it wants, who serves, its address, its login, its containers.
-const BUILT_IN: &[(&str, &str)] = &[(
-    "ghost",
-    "W9_HTTP_PORT_SET=9001 | ghost:2368<9001 http | http://192.0.2.7:9001 | - Pa55wordPa55wordX | a7blog a7blog-mysql",
-)];
+const BUILT_IN: &[(&str, &str)] = &[
+    (
+        "ghost",
+        "W9_HTTP_PORT_SET=9001 | ghost:2368<9001 http | http://192.0.2.7:9001 | - Pa55wordPa55wordX | a7blog a7blog-mysql",
+    ),
+    (
+        "gitea",
+        "W9_HTTP_PORT_SET=9001 W9_SSH_PORT_SET=2222 | gitea:3000<9001 http | http://192.0.2.7:9001 | - Pa55wordPa55wordX | a7blog a7blog-postgresql",
+    ),
+    ("mariadb", "W9_DB_PORT_SET=3306 | mariadb:3306<3306 | - | root Pa55wordPa55wordX | a7blog"),
+    ("memcached", "W9_DB_PORT_SET=11211 | memcached:11211<11211 | - | - - | a7blog"),
+    (
+        "minio",
+        "W9_API_PORT_SET=9000 W9_HTTP_PORT_SET=9001 | minio:9090<9001 http | http://192.0.2.7:9001 | admin Pa55wordPa55wordX | a7blog",
+    ),
+    (
+        "nextcloud",
+        "W9_HTTP_PORT_SET=9001 | nextcloud:80<9001 http | http://192.0.2.7:9001 | admin Pa55wordPa55wordX | a7blog a7blog-mariadb a7blog-redis",
+    ),
+    ("nginx", "W9_HTTP_PORT_SET=9001 | nginx:80<9001 http | http://192.0.2.7:9001 | - - | a7blog"),
+    ("postgresql", "W9_DB_PORT_SET=5432 | postgresql:5432<5432 | - | postgres Pa55wordPa55wordX | a7blog"),
+    ("redis", "W9_DB_PORT_SET=6379 | redis:6379<6379 | - | - Pa55wordPa55wordX | a7blog"),
+    (
+        "uptimekuma",
+        "W9_HTTP_PORT_SET=9001 | uptimekuma:3001<9001 http | http://192.0.2.7:9001 | - - | a7blog",
+    ),
+    (
+        "wordpress",
+        "W9_HTTP_PORT_SET=9001 | wordpress:80<9001 http | http://192.0.2.7:9001 | - Pa55wordPa55wordX | a7blog a7blog-mariadb",
+    ),
+];
 
 #[test]
 fn built_in_templates_become_the_instances_that_they_describe() {
+    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    assert_eq!(Library::built_in().all().keys().collect::<Vec<_>>(), names);
     for (name, expect) in BUILT_IN {
         let offer = Library::built_in().get(name).unwrap();
         let wish = Wish::of(&offer.template, "7blog");
@@ -231,6 +265,97 @@ fn built_in_templates_become_the_instances_that_they_describe() {
             login(instance.password.as_ref().map(Secret::expose)),
             containers.join(" "),
         );
+        holds(&instance, &offer.template);
         assert_eq!(shown, *expect, "{name}\n{}\n{}", instance.env.expose(), instance.compose.expose());
     }
+}
+
+/// What a service comes to, without where it stood and what a rendering can't tell.
+fn bare(workload: &Workload) -> Vec<serde_json::Value> {
+    let service = |service: &Service| {
+        let waits = service.waits.iter().filter(|wait| workload.service(&wait.on).is_some());
+        let waits: BTreeMap<_, _> =
+            waits.map(|wait| (wait.on.clone(), Wait { line: 0, ..wait.clone() })).collect();
+        let mut bare = Service { line: 0, profiles: Vec::new(), ..service.clone() };
+        bare.waits = waits.into_values().collect();
+        bare.contents.iter_mut().for_each(|content| content.secret = false);
+        serde_json::to_value(bare).unwrap()
+    };
+    let mut all: Vec<_> = workload.services.iter().map(service).collect();
+    all.sort_by_key(|service| service["name"].to_string());
+    all
+}
+
+/// What holds for every instance, whoever wrote its template.
+fn holds(instance: &Instance, template: &Template) {
+    let name = &instance.app_name;
+    let mut findings = Findings::default();
+    let env = Env::parse(instance.env.expose().as_bytes(), ".env", &mut findings);
+    assert_eq!(env.render(), instance.env.expose(), "{name}: its .env comes back");
+    let said = findings.sorted();
+    assert!(said.iter().all(|finding| finding.docker <= Effect::Note), "{name}: {said:?}");
+    let rendered = instance.compose.expose();
+    let files = Files::clone(&instance.files);
+    let mut findings = Findings::default();
+    let again = compose::read(rendered.as_bytes(), &Env::default(), template, &files, &mut findings);
+    let again = again.unwrap_or_else(|| panic!("{name}: {:?}", findings.sorted()));
+    let (again, was) = (bare(&again), bare(&instance.workload));
+    assert_eq!(again.len(), was.len(), "{name}");
+    for (again, was) in again.iter().zip(&was) {
+        for (key, value) in was.as_object().unwrap() {
+            assert_eq!(
+                &again[key], value,
+                "{name} {} {key}: the rendered document says the same",
+                was["name"]
+            );
+        }
+    }
+    assert_eq!(instance.digests.len(), instance.workload.services.len(), "{name}");
+    if let Some(serving) = &instance.serving {
+        assert!(instance.workload.service(&serving.service).is_some(), "{name}");
+    }
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "the figures of a run")]
+fn every_real_template_is_filled_or_refused_and_the_same_way_twice() {
+    let Some(folder) = samples() else { return };
+    let all: BTreeSet<Right> = Right::ALL.into();
+    let (mut filled, mut refused) = (0, 0);
+    for template in load(&folder).unwrap() {
+        let files = Arc::new(contents(&folder.join(&template.name), &template).unwrap_or_default());
+        let wish = Wish { allowed: all.clone(), ..Wish::of(&template, "9shop") };
+        for backend in [Backend::Docker, Backend::Kubernetes] {
+            let fill = || instantiate(&template, files.clone(), &wish.order(backend));
+            match fill() {
+                Ok(instance) => {
+                    filled += 1;
+                    assert_eq!(
+                        verdict(&check(&template).findings, backend, &all).max(Verdict::Findings),
+                        Verdict::Findings
+                    );
+                    holds(&instance, &template);
+                    let again = fill().unwrap();
+                    assert_eq!(again.digests, instance.digests, "{}", template.name);
+                    assert_eq!(again.compose, instance.compose, "{}", template.name);
+                    assert_eq!((again.ports, again.url), (instance.ports, instance.url), "{}", template.name);
+                }
+                Err(findings) => {
+                    refused += 1;
+                    assert!(!findings.is_empty(), "{}", template.name);
+                    let forbids = |it: &Finding| it.verdict(backend, &all) == Verdict::Cannot;
+                    assert!(findings.iter().all(forbids), "{}: {findings:?}", template.name);
+                    // Nothing but what the check says of the template itself.
+                    assert_eq!(
+                        verdict(&check(&template).findings, backend, &all),
+                        Verdict::Cannot,
+                        "{} {findings:?}",
+                        template.name
+                    );
+                }
+            }
+        }
+    }
+    eprintln!("{filled} instances, {refused} refusals");
+    assert!(refused * 4 < filled, "{filled} {refused}");
 }

@@ -16,5 +16,7 @@ mod conformance;
 mod process;
 mod rfc2136;
 mod catalog;
-mod library;
+mod catalog_loop;
 mod app_api;
+mod docker;
+mod kubernetes;

@@ -10,7 +10,7 @@ docker=(docker); [ -z "${1:-}" ] && { echo "which?" >&2; exit 2; }
 exec 8>"${TMPDIR:-/tmp}/cocoasyncer-test-images.lock"; flock 8
 
 # What an image needs not, because nothing configures packages here.
-skip='^(debconf|perl|perl-.*|libperl.*|libgdbm.*|libdb5.3|.*-perl|adduser|passwd|dpkg|tar|usrmerge|init-system-helpers|sysvinit-utils|lsb-base|ucf|sensible-utils|fonts-.*|fontconfig-config|apache2|apache2-data|apache2-utils|default-mysql-client|mariadb-client|openssl|procps|psmisc|tzdata)$'
+skip='^(debconf|perl|perl-.*|libperl.*|libgdbm.*|libdb5.3|.*-perl|adduser|passwd|dpkg|tar|usrmerge|init-system-helpers|sysvinit-utils|lsb-base|ucf|sensible-utils|fonts-.*|fontconfig-config|apache2|apache2-data|apache2-utils|default-mysql-client|openssl|procps|psmisc|tzdata)$'
 
 # unpack PACKAGE...: their closure, as if nothing were installed, in $root
 unpack() {
@@ -67,7 +67,7 @@ S
 }
 
 nginx() {
-  unpack nginx curl
+  unpack nginx curl bash
   mkdir -p "$root"/usr/share/nginx/html "$root"/etc/nginx/conf.d "$root"/var/log/nginx "$root"/var/lib/nginx
   cat > "$root/etc/nginx/nginx.conf" <<'S'
 user www-data; worker_processes 1; error_log /dev/stderr notice; pid /run/nginx.pid;
@@ -80,7 +80,7 @@ S
 }
 
 mariadb() {
-  unpack mariadb-server-core mariadb-client-core
+  unpack mariadb-server-core mariadb-client
   mkdir -p "$root/var/lib/mysql" "$root/run/mysqld"; chown 998:998 "$root/var/lib/mysql" "$root/run/mysqld"
   program usr/local/bin/docker-entrypoint.sh <<'S'
 #!/bin/sh
@@ -88,19 +88,20 @@ set -eu
 mkdir -p /run/mysqld; chown mysql:mysql /run/mysqld /var/lib/mysql
 if [ ! -d /var/lib/mysql/mysql ]; then
   mariadb-install-db --user=mysql --datadir=/var/lib/mysql --skip-test-db --auth-root-authentication-method=normal >/dev/null
-  cat > /tmp/init.sql <<Q
-SET PASSWORD FOR 'root'@'localhost' = PASSWORD('$MARIADB_ROOT_PASSWORD');
-CREATE DATABASE IF NOT EXISTS \`$MARIADB_DATABASE\`;
-CREATE USER IF NOT EXISTS '$MARIADB_USER'@'%' IDENTIFIED BY '$MARIADB_PASSWORD';
-GRANT ALL ON \`$MARIADB_DATABASE\`.* TO '$MARIADB_USER'@'%';
-Q
+  {
+    echo "SET PASSWORD FOR 'root'@'localhost' = PASSWORD('$MARIADB_ROOT_PASSWORD');"
+    echo "CREATE USER 'root'@'%' IDENTIFIED BY '$MARIADB_ROOT_PASSWORD'; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
+    [ -z "${MARIADB_DATABASE:-}" ] || echo "CREATE DATABASE \`$MARIADB_DATABASE\`;"
+    [ -z "${MARIADB_USER:-}" ] || echo "CREATE USER '$MARIADB_USER'@'%' IDENTIFIED BY '$MARIADB_PASSWORD';"
+    [ -z "${MARIADB_USER:-}" ] || echo "GRANT ALL ON \`${MARIADB_DATABASE:-test}\`.* TO '$MARIADB_USER'@'%';"
+  } > /tmp/init.sql
   set -- "$@" --init-file=/tmp/init.sql
 fi
 exec "$@"
 S
   program usr/local/bin/healthcheck.sh <<'S'
 #!/bin/sh
-exec mariadb -h127.0.0.1 -u"$MARIADB_USER" -p"$MARIADB_PASSWORD" -e 'select 1' "$MARIADB_DATABASE" >/dev/null
+exec mariadb -h127.0.0.1 -uroot -p"$MARIADB_ROOT_PASSWORD" -e 'select 1' >/dev/null
 S
   import 'VOLUME /var/lib/mysql' 'EXPOSE 3306' 'ENTRYPOINT ["docker-entrypoint.sh"]' \
     'CMD ["mariadbd","--user=mysql","--datadir=/var/lib/mysql","--bind-address=0.0.0.0"]'
@@ -109,6 +110,7 @@ S
 wordpress() {
   unpack wordpress apache2-bin libapache2-mod-php8.2 php8.2-mysql curl
   mkdir -p "$root"/var/www/html "$root"/usr/local/etc/php/conf.d "$root"/etc/apache2
+  [ -e "$root/usr/bin/php" ] || ln -s php8.2 "$root/usr/bin/php"
   cat > "$root/etc/apache2/apache2.conf" <<'S'
 ServerRoot /etc/apache2
 ServerName localhost

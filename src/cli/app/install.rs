@@ -65,7 +65,7 @@ enum Where {
     Kubernetes,
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write KEY=VALUE")?;
     let upper = key.to_ascii_uppercase();
     if ["PASSWORD", "SECRET", "TOKEN"].iter().any(|word| upper.contains(word)) {
@@ -161,7 +161,7 @@ fn object(args: &InstallArgs) -> Result<App, FieldError> {
     Ok(App { metadata, spec, status: None })
 }
 
-fn unique<T: Clone>(flag: &str, pairs: &[(String, T)]) -> Result<BTreeMap<String, T>, FieldError> {
+pub(super) fn unique<T: Clone>(flag: &str, pairs: &[(String, T)]) -> Result<BTreeMap<String, T>, FieldError> {
     let mut map = BTreeMap::new();
     for (key, value) in pairs {
         if map.insert(key.clone(), value.clone()).is_some() {

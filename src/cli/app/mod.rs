@@ -26,6 +26,8 @@ use crate::cli::error::CliError;
 #[derive(Debug, Subcommand)]
 pub enum AppCommand {
     /// Install an application of the catalogue
+    // Its --version is the application's.
+    #[command(disable_version_flag = true)]
     Install(install::InstallArgs),
     /// List applications and how they are
     #[command(visible_alias = "ls")]
@@ -52,6 +54,7 @@ pub enum AppCommand {
     /// List what can be installed
     Catalog(Folders),
     /// Print what an install would create, secrets masked, and create nothing
+    #[command(disable_version_flag = true)]
     Render(render::RenderArgs),
 }
 

@@ -4,6 +4,8 @@ pub mod variables;
 pub mod ports;
 pub mod digest;
 pub mod people;
+#[cfg(test)]
+mod laws;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use crate::domain::app::instance::{AppKey, Choices, Files, Instance, Wanted};
 use crate::domain::app::metadata::Metadata;
 use crate::domain::app::render;
 use crate::domain::app::template::{self, ENV, Template, is_secret};
-use crate::domain::app::verdict::{Backend, Verdict, judge};
+use crate::domain::app::verdict::{Backend, LONGEST_NAME, Verdict, judge};
 use crate::domain::app::workload::{Protocol, Workload};
 use crate::domain::secret::Secret;
 
@@ -39,6 +41,8 @@ pub struct Order<'a> {
     pub choices: &'a Choices,
     /// `spec.domain`.
     pub domain: Option<&'a str>,
+    /// `spec.pullSecretRef`.
+    pub pull_secret: Option<&'a str>,
     /// The host's public name or address, for URLs.
     pub host: Option<&'a str>,
     /// `spec.resources`.
@@ -65,16 +69,15 @@ pub struct WantedPort {
     pub count: u16,
 }
 
-/// `$W9_ID` of an application: its name, with a letter before a digit.
+/// `$W9_ID` of an application: its name, with a letter before a digit, which no name in a cluster's DNS begins with, and
+/// before a single character, which no engine takes for a container's name.
 pub fn id(name: &str) -> String {
-    match name.starts_with(|c: char| c.is_ascii_digit()) {
+    match name.starts_with(|c: char| c.is_ascii_digit()) || name.len() == 1 {
         true => format!("a{name}"),
         false => name.to_owned(),
     }
 }
 
-/// What a name in DNS may have at most (RFC 1035), and so an application's.
-const LONGEST_NAME: usize = 63;
 /// Shorter values are words such as `admin`, which any text may hold.
 const SHORTEST_MASK: usize = 8;
 
@@ -119,19 +122,27 @@ pub fn instantiate(
     Ok(finished(template, files, order, (metadata.unwrap_or_default(), env, workload, seen)))
 }
 
+/// Whether `version` of `template` can be installed.
+pub fn has_version(template: &Template, metadata: Option<&Metadata>, version: &str) -> bool {
+    fits(&Known::of(template), metadata, version)
+}
+
+fn fits(known: &Known, metadata: Option<&Metadata>, version: &str) -> bool {
+    let default = known.dialect.and_then(|dialect| known.plain.get(dialect.version()));
+    let listed = metadata.map(|metadata| metadata.versions.as_slice()).unwrap_or_default();
+    // What the template itself would run is as good as listed, and one that lists nothing leaves the choice to its user.
+    listed.iter().any(|listed| listed == version)
+        || default == Some(version)
+        || listed.is_empty() && values::is_tag(version)
+}
+
 /// What of the App itself can't be.
 fn refuse(known: &Known, metadata: Option<&Metadata>, order: &Order<'_>, findings: &mut Findings) {
     let name = id(&order.key.name);
     if LONGEST_NAME < name.len() {
         findings.add(Finding::both(Code::NameTooLong, Effect::Cannot, field("metadata.name"), name));
     }
-    let default = known.dialect.and_then(|dialect| known.plain.get(dialect.version()));
-    let listed = metadata.map(|metadata| metadata.versions.as_slice()).unwrap_or_default();
-    // What the template itself would run is as good as listed, and one that lists nothing leaves the choice to its user.
-    let fits = listed.iter().any(|version| version == order.version)
-        || default == Some(order.version)
-        || listed.is_empty() && values::is_tag(order.version);
-    if !fits {
+    if !fits(known, metadata, order.version) {
         let place = field("spec.appVersion");
         findings.add(Finding::both(Code::UnknownVersion, Effect::Cannot, place, order.version));
     }
@@ -198,9 +209,13 @@ fn finished(
         ports: seen.ports,
         shared_network: seen.shared_network,
         url: seen.url,
+        domain: order.domain.map(str::to_owned),
+        pull_secret: order.pull_secret.map(str::to_owned),
         admin_url: seen.admin_url,
         user_name: seen.user_name,
         password: seen.password,
+        domain: order.domain.map(str::to_owned),
+        pull_secret: order.pull_secret.map(str::to_owned),
         needs: metadata.needs,
         workload,
     }

@@ -114,6 +114,10 @@ pub struct Instance {
     pub shared_network: Option<String>,
     /// Where people reach it; the host's name or address is filled in.
     pub url: Option<String>,
+    /// `spec.domain`: the full name under which it is served.
+    pub domain: Option<String>,
+    /// `spec.pullSecretRef`: the Secret in its namespace with the registry's credentials, for a cluster's nodes.
+    pub pull_secret: Option<String>,
     /// Where its administrator logs in.
     pub admin_url: Option<String>,
     /// Its first user.

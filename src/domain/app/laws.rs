@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::domain::app::env_file::Env;
-use crate::domain::app::finding::Findings;
+use crate::domain::app::finding::{Code, Effect, Findings};
 use crate::domain::app::interpolate::Scope;
 use crate::domain::app::template::{Template, check};
 
@@ -82,6 +82,38 @@ proptest! {
             check(&template(compose.into(), Vec::new(), b"{}".to_vec()));
         }
     }
+}
+
+#[test]
+fn what_is_out_of_all_proportion_is_refused_at_once() {
+    let begun = std::time::Instant::now();
+    let compose = |head: &str, line: &str, times: usize| format!("{head}{}", line.repeat(times));
+    let service = |keys: &str| format!("services:\n  s:\n    image: a:1\n    {keys}:\n");
+    let many: String = (0..5000).map(|n| format!("  s{n}: {{image: a, env_file: .env}}\n")).collect();
+    let cases = [
+        (format!("services:\n{many}"), "too-large"),
+        (compose(&service("ports"), "    - 1-65535:1-65535\n", 20_000), "bad-value"),
+        (compose(&service("expose"), "    - 1-65535\n", 20_000), "bad-value"),
+        (compose(&service("env_file"), "    - .env\n", 20_000), "too-large"),
+        (
+            format!("{}    - {}x{}\n", service("command"), "${A:-".repeat(100), "}".repeat(100)),
+            "interpolation",
+        ),
+        (format!("services: {}", "{a: ".repeat(500)), "not-yaml"),
+    ];
+    let env = format!("B={}\n", "y".repeat(500_000));
+    for (compose, code) in cases {
+        let found = check(&template(compose.into_bytes(), env.clone().into_bytes(), b"{}".to_vec())).findings;
+        assert!(
+            found.iter().any(|f| f.code.as_str() == code && f.docker == Effect::Cannot),
+            "{code}: {found:?}"
+        );
+    }
+    let found = check(&template(b"services: {s: {image: a}}".to_vec(), vec![b'A'; 10 << 20], b"{}".to_vec()))
+        .findings;
+    assert!(found.iter().any(|f| f.code == Code::TooLarge), "{found:?}");
+    // Each of them would take minutes and gigabytes if nothing held it.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -9,6 +9,9 @@ use crate::domain::app::finding::{Code, Effect, Finding, Findings, Place};
 /// Where the metadata stands.
 pub const FILE: &str = "variables.json";
 
+/// The variable with a random word for names that can't be prefixed.
+pub const CODE: &str = "W9_RCODE";
+
 /// What a template says of itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metadata {
@@ -202,7 +205,7 @@ impl Dialect {
 
     /// Whether installing makes `key`'s value anew, so that what the file says is only an example.
     pub fn is_made(self, key: &str) -> bool {
-        key == self.password() || key == "W9_RCODE" || key == "W9_KEY_SET"
+        key == self.password() || key == CODE || key == "W9_KEY_SET"
     }
 }
 

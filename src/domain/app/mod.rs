@@ -23,5 +23,6 @@ pub mod plan;
 pub mod phase;
 pub mod queue;
 pub mod view;
+pub mod kubernetes;
 #[cfg(test)]
 mod laws;

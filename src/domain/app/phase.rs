@@ -10,6 +10,8 @@ use crate::domain::app::plan;
 
 /// Restarts by the runtime from which on a container that restarts again is one that can't run.
 pub const CRASH_LOOP: u32 = 3;
+/// How long a container that ended again and again must stay up until it counts as running, where no check says more.
+pub const STEADY: SignedDuration = SignedDuration::from_secs(10);
 /// How long an application may take, after its last container's start, until it answers, where no check says more.
 pub const INIT_GRACE: SignedDuration = SignedDuration::from_mins(10);
 
@@ -158,11 +160,11 @@ pub fn judge(
             false => Judgement::new(Phase::Stopped, reasons::STOPPED, "it is stopped, as spec.power has it"),
         };
     }
-    services(instance, seen, busy).unwrap_or_else(|| answers(instance, seen, probe, now))
+    services(instance, seen, busy, now).unwrap_or_else(|| answers(instance, seen, probe, now))
 }
 
 /// What the containers alone say against running; none: nothing.
-fn services(instance: &Instance, seen: &Observed, busy: bool) -> Option<Judgement> {
+fn services(instance: &Instance, seen: &Observed, busy: bool, now: Timestamp) -> Option<Judgement> {
     let mut starting = None;
     for service in plan::in_order(&instance.workload) {
         let name = &service.name;
@@ -181,6 +183,11 @@ fn services(instance: &Instance, seen: &Observed, busy: bool) -> Option<Judgemen
                 Some(Wellness::Starting) => {
                     let words = format!("{name}'s health check has not passed yet");
                     Judgement::new(Phase::Initing, reasons::INITIALISING, words)
+                }
+                // Between two ends of a loop it runs, too: that is not what running means.
+                None if !is_steady(container, now) => {
+                    let words = format!("{name} ended {} times{trouble}", container.restarts);
+                    return Some(Judgement::new(Phase::Error, reasons::CRASH_LOOP, words));
                 }
                 _ => continue,
             },
@@ -210,6 +217,12 @@ fn services(instance: &Instance, seen: &Observed, busy: bool) -> Option<Judgemen
         }
     }
     starting
+}
+
+/// Whether a container that runs has done so for long enough, for one that ended so often.
+pub fn is_steady(container: &Container, now: Timestamp) -> bool {
+    let young = |started| now.duration_since(started) < STEADY;
+    container.restarts < CRASH_LOOP || !container.started.is_some_and(young)
 }
 
 fn answers(instance: &Instance, seen: &Observed, probe: &Probe, now: Timestamp) -> Judgement {

@@ -60,6 +60,34 @@ impl fmt::Display for Step {
     }
 }
 
+impl Step {
+    /// Its kind, as metrics name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Step::Files => "files",
+            Step::Network => "network",
+            Step::Volume(_) => "volume",
+            Step::Pull(_) => "pull",
+            Step::Create(_) => "create",
+            Step::Start(_) => "start",
+            Step::Stop(_) => "stop",
+            Step::Remove(_) | Step::RemoveStray(_) => "remove",
+            Step::Snapshot(..) => "snapshot",
+            Step::Restore(..) => "restore",
+            Step::DropSnapshot(..) => "drop_snapshot",
+            Step::Apply => "apply",
+        }
+    }
+
+    /// The service that it is about, where it is about one.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Step::Create(name) | Step::Start(name) | Step::Stop(name) | Step::Remove(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 /// A service that can't start yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -93,6 +121,34 @@ impl Plan {
     pub fn is_done(&self) -> bool {
         self.steps.is_empty() && self.waiting.is_empty()
     }
+}
+
+/// The steps in waves: those of one wave don't need each other and may be taken at once.
+pub fn waves(instance: &Instance, steps: &[Step]) -> Vec<Vec<Step>> {
+    let mut waves: Vec<Vec<Step>> = Vec::new();
+    for step in steps {
+        let with = |wave: &&mut Vec<Step>| {
+            let kin = wave.first().is_some_and(|first| first.kind() == step.kind());
+            kin && wave.iter().all(|other| !linked(instance, other, step))
+        };
+        match waves.last_mut().filter(with) {
+            Some(wave) => wave.push(step.clone()),
+            None => waves.push(vec![step.clone()]),
+        }
+    }
+    waves
+}
+
+/// Whether one of two steps is of a service that waits for, or joins, the other's.
+fn linked(instance: &Instance, one: &Step, other: &Step) -> bool {
+    let (Some(one), Some(other)) = (one.service(), other.service()) else { return false };
+    let needs = |who: &str, whom: &str| {
+        let service = instance.workload.service(who);
+        service.is_some_and(|service| {
+            service.joins.as_deref() == Some(whom) || service.waits.iter().any(|wait| wait.on == whom)
+        })
+    };
+    one == other || needs(one, other) || needs(other, one)
 }
 
 /// Plans for `backend`. Services in `resting` failed lately and are not started in this turn.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::app::compose::keys::{ENGINE_ONLY, Shape};
 use crate::domain::app::workload::{
     Check, Health, Limits, Network, Port, Protocol, PullPolicy, Range, Restart, Sandbox, Service, Source,
     Until, Workload,
@@ -18,6 +19,9 @@ pub fn compose(name: &str, workload: &Workload, shared: Option<&str>, serving: O
     let mut configs = Map::new();
     let mut services = Map::new();
     for service in &workload.services {
+        // Who waits for somebody who never starts, and need not, waits for nobody.
+        let waits = service.waits.iter().filter(|wait| workload.service(&wait.on).is_some());
+        let service = &Service { waits: waits.cloned().collect(), ..service.clone() };
         let shared = shared.filter(|_| serving == Some(service.name.as_str())).is_some();
         services.insert(service.name.clone(), self::service(service, shared, &mut configs));
     }
@@ -87,7 +91,7 @@ fn flag(flag: bool) -> Value {
 fn duration(duration: Option<Duration>) -> Value {
     duration.map_or(Value::Null, |time| match time.subsec_nanos() {
         0 => format!("{}s", time.as_secs()).into(),
-        _ => format!("{}us", time.as_micros()).into(),
+        nanos => format!("{}s{nanos}ns", time.as_secs()).into(),
     })
 }
 
@@ -317,16 +321,17 @@ fn sandbox(node: &mut Map<String, Value>, sandbox: &Sandbox) {
     }
 }
 
-/// What was kept as lines goes back to what it was: a map where each line has a sign of equality, else a list.
+/// What was kept as lines goes back to what it was.
 fn engine_only(node: &mut Map<String, Value>, service: &Service) {
     for (key, text) in &service.engine_only {
-        let value = match key.as_str() {
-            "device_cgroup_rules" | "volumes_from" => text.lines().map(plain).collect(),
-            "storage_opt" => {
-                let entries = text.lines().filter_map(|line| line.split_once('='));
+        let shape = ENGINE_ONLY.iter().find(|(name, _)| name == key).map(|(_, shape)| *shape);
+        let value = match shape {
+            Some(Shape::List) => text.split('\n').map(plain).collect(),
+            Some(Shape::Map) => {
+                let entries = text.split('\n').filter_map(|line| line.split_once('='));
                 Value::Object(entries.map(|(key, value)| (key.to_owned(), plain(value))).collect())
             }
-            _ => plain(text),
+            Some(Shape::Text) | None => plain(text),
         };
         put(node, key, value);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::app::compose;
 use crate::domain::app::env_file::Env;
+use crate::domain::app::fill;
 use crate::domain::app::finding::{Code, Effect, Finding, Findings, Place};
 use crate::domain::app::instance::Files;
 use crate::domain::app::metadata::{self, Dialect, Metadata};
@@ -65,7 +66,8 @@ pub struct Checked {
 pub fn check(template: &Template) -> Checked {
     let mut findings = Findings::default();
     missing(template, &mut findings);
-    let env = template.env.as_deref().map(|bytes| Env::parse(bytes, ENV, &mut findings)).unwrap_or_default();
+    let env = template.env.as_deref().map(|bytes| installed(bytes, &template.name, &mut findings));
+    let env = env.unwrap_or_default();
     // Short ones are words such as `admin`, which findings may well say.
     let secrets = env.iter().filter(|(key, variable)| is_secret(key) && 8 <= variable.value.len());
     findings.mask(secrets.map(|(_, variable)| variable.value.clone()));
@@ -81,6 +83,21 @@ pub fn check(template: &Template) -> Checked {
         web_port(dialect, &env, workload, &mut findings);
     }
     Checked { name: template.name.clone(), metadata, workload, findings: findings.sorted() }
+}
+
+/// The variables as an install under the template's own name has them: what the file says of names that every install makes
+/// anew is only an example, and no fault of the template.
+fn installed(bytes: &[u8], name: &str, findings: &mut Findings) -> Env {
+    let plain = Env::parse(bytes, ENV, &mut Findings::default());
+    let mut put = BTreeMap::new();
+    if let Some(dialect) = Dialect::of(&plain).filter(|_| compose::values::is_container_name(name)) {
+        let names = dialect.identity().iter().map(|key| (*key, fill::id(name)));
+        let made = names.chain([(metadata::CODE, "c0de".to_owned())]);
+        put.extend(
+            made.filter(|(key, _)| plain.get(key).is_some()).map(|(key, value)| (key.to_owned(), value)),
+        );
+    }
+    Env::parse_over(bytes, ENV, &|_| None, &put, findings)
 }
 
 /// What went wrong while reading, and which files are missing.

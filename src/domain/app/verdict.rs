@@ -1,11 +1,19 @@
 //! What only all services together show, and the verdict for each backend.
 
+pub mod siblings;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::app::compose::{FILE, values};
 use crate::domain::app::finding::{Code, Effect, Finding, Findings, Place, Right};
 use crate::domain::app::template::Template;
 use crate::domain::app::workload::{Health, Service, Source, Until, Workload};
+
+/// What a name in DNS may have at most (RFC 1035), and so an application's and a container's.
+pub const LONGEST_NAME: usize = 63;
+
+/// The most ports of a host that one application may publish: an engine has a rule, or a process, for each.
+const MOST_PUBLISHED: i64 = 10_000;
 
 /// What runs a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +63,7 @@ pub fn verdict(findings: &[Finding], backend: Backend, allowed: &BTreeSet<Right>
 /// Says what only all services together show.
 pub fn judge(workload: &Workload, template: &Template, findings: &mut Findings) {
     names(workload, findings);
+    siblings::look(workload, findings);
     order(workload, findings);
     cycles(workload, findings);
     published(workload, findings);
@@ -66,7 +75,8 @@ pub fn judge(workload: &Workload, template: &Template, findings: &mut Findings) 
     }
 }
 
-fn at(service: &Service, key: &str) -> Place {
+/// The place of `key` of `service`.
+pub fn at(service: &Service, key: &str) -> Place {
     Place {
         line: Some(service.line).filter(|line| 0 < *line),
         service: Some(service.name.clone()),
@@ -81,6 +91,16 @@ fn names(workload: &Workload, findings: &mut Findings) {
         let Some(name) = &service.container else { continue };
         if !taken.insert(name) {
             findings.add(Finding::both(Code::NameTaken, Effect::Cannot, at(service, "container_name"), name));
+        }
+        if 1 < workload.services.len() && LONGEST_NAME < name.len() {
+            // No resolver asks for it, whatever the engine would answer.
+            findings.add(Finding::both(
+                Code::NameTooLong,
+                Effect::Cannot,
+                at(service, "container_name"),
+                name,
+            ));
+            continue;
         }
         // DNS does not tell cases apart: a name in capitals is found all the same.
         if 1 < workload.services.len() && !values::is_dns_label(&name.to_ascii_lowercase()) {
@@ -143,12 +163,19 @@ fn cycles(workload: &Workload, findings: &mut Findings) {
 
 fn published(workload: &Workload, findings: &mut Findings) {
     let mut taken = BTreeSet::new();
+    let mut left = MOST_PUBLISHED;
     for service in &workload.services {
         for port in &service.ports {
             let (Some(host), None) = (port.host, &port.address) else { continue };
             // A range over one port leaves the choice to the engine.
             if host.first != host.last && port.container.first == port.container.last {
                 continue;
+            }
+            left -= i64::from(host.last - host.first) + 1;
+            if left < 0 {
+                let what = format!("ports: more than {MOST_PUBLISHED} are published");
+                findings.add(Finding::both(Code::BadValue, Effect::Cannot, at(service, "ports"), what));
+                return;
             }
             for number in host.first..=host.last {
                 if !taken.insert((number, port.protocol)) {

@@ -7,6 +7,7 @@ use kube::api::ObjectMeta;
 
 use crate::api::app::{App, AppSpec, Power, RuntimeKind, Uninstall};
 use crate::catalog::library::Offer;
+use crate::domain::app::fill::has_version;
 use crate::domain::app::finding::Finding;
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::metadata::Needs;
@@ -103,9 +104,9 @@ fn installable(offer: &Offer, version: &str, language: Language) -> Result<(), F
         });
         return Err(Failure::new(Code::AppNameNotExis, told.unwrap_or_default()));
     }
-    let listed = offer.checked.metadata.as_ref().map(|metadata| metadata.versions.as_slice());
-    let listed = listed.unwrap_or_default();
-    if !listed.is_empty() && !listed.iter().any(|there| there == version) {
+    let metadata = offer.checked.metadata.as_ref();
+    if !has_version(&offer.template, metadata, version) {
+        let listed = metadata.map(|metadata| metadata.versions.as_slice()).unwrap_or_default();
         let why = format!("app_version: must be one of {}", listed.join(", "));
         return Err(Failure::new(Code::AppVersionNotExist, why));
     }

@@ -22,10 +22,11 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
 use http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::http::auth::{Admitted, Auth, Denied, Scope};
 use crate::http::body::{self, json};
+use crate::http::server::Caller;
 use crate::wire::app::params::Params;
 use crate::wire::app::words::{Code, Language};
 use crate::wire::app::{Action, Failure, done_with, failed};
@@ -99,7 +100,7 @@ async fn answer(
     language: Language,
     request: Request,
 ) -> Result<Bytes, Refused> {
-    let caller = admit(&state.settings.auth, action, request.headers())?;
+    let caller = admit(&state.settings.auth, action, &request)?;
     method(action, request.method())?;
     let mut params = params(request).await?;
     if let Some(app_id) = path_id {
@@ -129,17 +130,22 @@ async fn answer(
     }
 }
 
-fn admit<'a>(auth: &'a Auth, action: Action, headers: &HeaderMap) -> Result<Admitted<'a>, Refused> {
+fn admit<'a>(auth: &'a Auth, action: Action, request: &Request) -> Result<Admitted<'a>, Refused> {
     let needs = match action {
         Action::Status | Action::List => Scope::Read,
         // A log may hold anything.
         _ => Scope::Operate,
     };
-    auth.admit(headers, needs).map_err(|denied| {
+    let caller = request.extensions().get::<Caller>().map(|caller| caller.0.ip().to_canonical());
+    auth.admit(caller, request.headers(), needs).map_err(|denied| {
         let (status, code) = match denied {
             Denied::Missing => (StatusCode::UNAUTHORIZED, Code::TokenMissing),
             Denied::Wrong => (StatusCode::UNAUTHORIZED, Code::TokenWrong),
             Denied::Scope => (StatusCode::FORBIDDEN, Code::TokenScope),
+            Denied::Elsewhere => {
+                let why = "only the gateway may call, from the networks of --app-gateway-from";
+                return Refused::Never(StatusCode::FORBIDDEN, Failure::new(Code::TokenMissing, why));
+            }
         };
         Refused::Never(status, Failure::new(code, "send a token as `Authorization: Bearer TOKEN`"))
     })

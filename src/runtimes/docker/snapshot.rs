@@ -46,7 +46,12 @@ pub async fn take(
     renew(engine, instance, &to, names::of_snapshot(instance, name, label)).await?;
     copy(engine, instance, name, (&from, &to), aid).await?;
     let home = home.clone();
-    offline(move || home.remember(|known| drop(known.snapshots.insert(to)))).await
+    offline(move || {
+        home.remember(|known| {
+            known.snapshots.insert(to);
+        })
+    })
+    .await
 }
 
 /// Puts the copy of volume `name` under `label` back. The App's containers that hold the volume go: they are made anew.
@@ -95,7 +100,12 @@ pub async fn forget(
         drop_volume(engine, &copy).await?;
     }
     let home = home.clone();
-    offline(move || home.remember(|known| drop(known.snapshots.remove(&copy)))).await
+    offline(move || {
+        home.remember(|known| {
+            known.snapshots.remove(&copy);
+        })
+    })
+    .await
 }
 
 /// The labels of a volume; none: there is no such volume.

@@ -46,7 +46,12 @@ pub async fn step(
             pull::pull(engine, image, platform, aid).await?;
             // An uninstall finds by this what no container shows yet.
             let (home, image) = (home.clone(), image.clone());
-            offline(move || home.remember(|known| drop(known.images.insert(image)))).await
+            offline(move || {
+                home.remember(|known| {
+                    known.images.insert(image);
+                })
+            })
+            .await
         }
         Step::Create(name) => create(engine, home, instance, service(instance, name)?).await,
         Step::Start(name) => start(engine, home, instance, service(instance, name)?).await,

@@ -25,6 +25,7 @@ use cocoasyncer::domain::secret::Secret;
 use cocoasyncer::http::app::router;
 use cocoasyncer::http::app::state::{AppApiSettings, AppState, Senses};
 use cocoasyncer::http::auth::{Auth, Scope, Token};
+use cocoasyncer::http::server::Caller;
 use cocoasyncer::telemetry::metrics::http::HttpMetrics;
 use futures::StreamExt;
 use http::{HeaderMap, Request};
@@ -86,7 +87,11 @@ impl Drop for World {
 }
 
 pub fn settings() -> AppApiSettings {
-    AppApiSettings { namespace: "default".into(), auth: Auth::Gateway, always_200: false }
+    AppApiSettings {
+        namespace: "default".into(),
+        auth: Auth::Gateway(vec!["127.0.0.0/8".parse().unwrap()]),
+        always_200: false,
+    }
 }
 
 pub fn tokens() -> Auth {
@@ -168,6 +173,8 @@ impl World {
     }
 
     pub async fn ask(&self, request: Request<Body>) -> Answer {
+        let mut request = request;
+        request.extensions_mut().insert(Caller(([127, 0, 0, 1], 40000).into()));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();

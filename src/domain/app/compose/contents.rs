@@ -68,6 +68,9 @@ pub fn read(node: &Node, declared: &Declared, reading: &mut Reading<'_>) -> (Vec
                     }
                 }
             };
+            if !reading.takes(text.len(), (item, key)) {
+                break;
+            }
             contents.push(Content { target, text, mode, secret });
         }
     }

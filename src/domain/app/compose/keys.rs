@@ -178,24 +178,35 @@ pub const SERVICE: &[(&str, Use)] = &[
     ("working_dir", Use::Full),
 ];
 
+/// What stands under a key that is taken over as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// Texts.
+    List,
+    /// Pairs.
+    Map,
+}
+
 /// Keys of a service that only an engine knows and that are taken over as they stand.
-pub const ENGINE_ONLY: &[&str] = &[
-    "cgroup_parent",
-    "cpu_period",
-    "cpu_quota",
-    "cpu_shares",
-    "cpuset",
-    "device_cgroup_rules",
-    "domainname",
-    "mac_address",
-    "mem_swappiness",
-    "memswap_limit",
-    "oom_kill_disable",
-    "oom_score_adj",
-    "pids_limit",
-    "runtime",
-    "storage_opt",
-    "volumes_from",
+pub const ENGINE_ONLY: &[(&str, Shape)] = &[
+    ("cgroup_parent", Shape::Text),
+    ("cpu_period", Shape::Text),
+    ("cpu_quota", Shape::Text),
+    ("cpu_shares", Shape::Text),
+    ("cpuset", Shape::Text),
+    ("device_cgroup_rules", Shape::List),
+    ("domainname", Shape::Text),
+    ("mac_address", Shape::Text),
+    ("mem_swappiness", Shape::Text),
+    ("memswap_limit", Shape::Text),
+    ("oom_kill_disable", Shape::Text),
+    ("oom_score_adj", Shape::Text),
+    ("pids_limit", Shape::Text),
+    ("runtime", Shape::Text),
+    ("storage_opt", Shape::Map),
+    ("volumes_from", Shape::List),
 ];
 
 /// Keys of `deploy`; what only a swarm has is dropped.

@@ -30,6 +30,11 @@ pub const FILE: &str = "docker-compose.yml";
 /// How much all scalars may come to, variables put in.
 const MOST_OUT: usize = 4 << 20;
 
+/// The most services of one application; real ones have a dozen.
+const MOST_SERVICES: usize = 250;
+/// How much the environments and files of all services may come to, in octets: one file may be read for each of them.
+const MOST_ROOM: usize = 16 << 20;
+
 /// Reads the document; none where there is nothing to run in it. `files` are the template's others, for those that a
 /// service's environment or a config is read from; a check does without.
 pub fn read(
@@ -59,8 +64,16 @@ pub fn read(
         cannot(Code::NoServices, document.get("services").map(|node| node.line), "services".into());
         return None;
     }
+    if MOST_SERVICES < services.len() {
+        cannot(
+            Code::TooLarge,
+            None,
+            format!("{} services, at most {MOST_SERVICES} are read", services.len()),
+        );
+        return None;
+    }
     fill(&mut document, env, findings);
-    let mut reading = Reading { template, files, env, findings, service: None };
+    let mut reading = Reading { template, files, env, findings, service: None, room: MOST_ROOM };
     let declared = Declared::read(&document, &mut reading);
     let mut workload = Workload { volumes: declared.volumes.clone(), ..Workload::default() };
     let chosen: BTreeSet<&str> =

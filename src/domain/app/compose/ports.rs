@@ -5,6 +5,9 @@ use crate::domain::app::finding::{Code, Effect};
 use crate::domain::app::workload::{Port, Protocol, Range};
 use crate::domain::app::yaml::Node;
 
+/// The most ports of one container that siblings may be told of.
+const MOST_EXPOSED: usize = 10_000;
+
 /// Reads `ports` of a service.
 pub fn published(node: &Node, reading: &mut Reading<'_>) -> Vec<Port> {
     let mut ports = Vec::new();
@@ -36,7 +39,13 @@ pub fn exposed(node: &Node, reading: &mut Reading<'_>) -> Vec<u16> {
     let mut ports = Vec::new();
     for (text, item) in reading.texts(node, "expose") {
         match protocol(text).and_then(|(text, _)| range(text)) {
-            Some(range) => ports.extend(range.first..=range.last),
+            Some(range) if ports.len() + usize::from(range.last - range.first) < MOST_EXPOSED => {
+                ports.extend(range.first..=range.last);
+            }
+            Some(_) => {
+                reading.bad((item, "expose"), &format!("more than {MOST_EXPOSED} ports"));
+                break;
+            }
             None => reading.bad((item, "expose"), &format!("{text:?} is not a port")),
         }
     }

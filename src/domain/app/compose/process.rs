@@ -14,15 +14,15 @@ use crate::domain::app::yaml::{Node, Value};
 pub fn line(node: &Node, key: &str, reading: &mut Reading<'_>) -> Option<Vec<String>> {
     let value = node.get(key).filter(|value| !value.is_null())?;
     let texts = reading.texts(node, key);
-    let Some(text) = value.scalar() else {
-        return Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect());
+    let words = match value.scalar() {
+        None => Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect()),
+        Some(text) => values::words(text),
     };
-    let words = values::words(text);
     if words.is_none() {
         reading.bad((value, key), "a quote is not closed");
     }
     // An empty command leaves the image's; an empty entrypoint takes it away.
-    words.filter(|words| !words.is_empty() || key == "entrypoint")
+    words.filter(|words: &Vec<String>| !words.is_empty() || key == "entrypoint")
 }
 
 /// `user`.
@@ -103,7 +103,12 @@ pub fn environment(node: &Node, reading: &mut Reading<'_>) -> BTreeMap<String, S
         if required {
             mounts::file_of_template(path, "env_file", reading);
         }
-        for (key, variable) in env_file(path, reading).iter() {
+        let env = env_file(path, reading);
+        let octets = env.iter().map(|(key, variable)| key.len() + variable.value.len()).sum();
+        if !reading.takes(octets, (item, "env_file")) {
+            break;
+        }
+        for (key, variable) in env.iter() {
             environment.insert(key.to_owned(), variable.value.clone());
         }
     }
@@ -120,12 +125,15 @@ pub fn environment(node: &Node, reading: &mut Reading<'_>) -> BTreeMap<String, S
     environment
 }
 
-fn env_file(path: &Node, reading: &mut Reading<'_>) -> Env {
-    let Some(path) = path.scalar().and_then(mounts::inside) else { return Env::default() };
+fn env_file(node: &Node, reading: &mut Reading<'_>) -> Env {
+    let Some(path) = node.scalar().and_then(mounts::inside) else { return Env::default() };
     if path == ENV {
         return reading.env.clone();
     }
     let Some(file) = reading.files.get(&path) else { return Env::default() };
+    if !reading.takes(file.bytes.len(), (node, "env_file")) {
+        return Env::default();
+    }
     let over = |name: &str| reading.env.get(name).map(str::to_owned);
     let mut found = Findings::default();
     let env = Env::parse_over(&file.bytes, &path, &over, &BTreeMap::new(), &mut found);

@@ -20,6 +20,8 @@ pub struct Reading<'a> {
     pub findings: &'a mut Findings,
     /// The service that is being read.
     pub service: Option<String>,
+    /// How many octets of environments and files may still be read.
+    pub room: usize,
 }
 
 impl Reading<'_> {
@@ -46,6 +48,16 @@ impl Reading<'_> {
     pub fn bad(&mut self, at: (&Node, &str), why: &str) {
         let subject = format!("{}: {why}", at.1);
         self.say(Code::BadValue, Effect::Cannot, at, &subject);
+    }
+
+    /// Takes `octets` of the room that there is; whether there were so many.
+    pub fn takes(&mut self, octets: usize, at: (&Node, &str)) -> bool {
+        let left = self.room.checked_sub(octets);
+        if left.is_none() {
+            self.say(Code::TooLarge, Effect::Cannot, at, at.1);
+        }
+        self.room = left.unwrap_or_default();
+        left.is_some()
     }
 
     /// Says what becomes of a key that is not honoured.

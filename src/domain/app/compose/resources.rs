@@ -12,7 +12,9 @@ pub fn read(node: &Node, reading: &mut Reading<'_>) -> Limits {
     let mut limits = Limits {
         shm: reading.parsed(node, ("shm_size", "a size"), values::size),
         memory: reading.parsed(node, ("mem_limit", "a size"), values::size).filter(|memory| 0 < *memory),
-        memory_reserved: reading.parsed(node, ("mem_reservation", "a size"), values::size),
+        memory_reserved: reading
+            .parsed(node, ("mem_reservation", "a size"), values::size)
+            .filter(|memory| 0 < *memory),
         cpu: cores(node, "cpus", reading),
         gpus: gpus(node, reading),
         ..Limits::default()

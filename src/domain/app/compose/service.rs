@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::app::compose::keys::{self, Use, known};
+use crate::domain::app::compose::keys::{self, Shape, Use, known};
 use crate::domain::app::compose::reading::Reading;
 use crate::domain::app::compose::{Declared, contents, mounts, ports, process, resources, sandbox, values};
 use crate::domain::app::finding::{Code, Effect};
@@ -104,20 +104,27 @@ fn image(name: &str, node: &Node, reading: &mut Reading<'_>) -> Option<String> {
     Some(image)
 }
 
-/// Keys that only an engine knows, as the text that stands there: lists and maps a line for each entry.
+/// Keys that only an engine knows, as the text that stands there: of a list an item a line, of a map `key=value`.
 fn engine_only(node: &Node) -> BTreeMap<String, String> {
     let mut kept = BTreeMap::new();
-    for key in keys::ENGINE_ONLY {
-        let text = match node.get(key).map(|node| &node.value) {
-            None | Some(Value::Null) => continue,
-            Some(Value::Scalar(text)) => text.clone(),
-            Some(Value::List(items)) => items.iter().filter_map(Node::scalar).collect::<Vec<_>>().join("\n"),
-            Some(Value::Map(entries)) => {
-                let line = |(key, value): &(String, Node)| Some(format!("{key}={}", value.scalar()?));
-                entries.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+    for (key, shape) in keys::ENGINE_ONLY {
+        let lines: Vec<String> = match (shape, node.get(key).map(|node| &node.value)) {
+            (Shape::Text | Shape::List, Some(Value::Scalar(text))) => vec![text.clone()],
+            (Shape::List, Some(Value::List(items))) => {
+                items.iter().filter_map(Node::scalar).map(str::to_owned).collect()
             }
+            (Shape::Map, Some(Value::Map(entries))) => {
+                let line = |(key, value): &(String, Node)| Some(format!("{key}={}", value.scalar()?));
+                entries.iter().filter_map(line).collect()
+            }
+            _ => continue,
         };
-        kept.insert((*key).to_owned(), text);
+        // A line is an entry: what holds a break of its own is nothing that an engine takes.
+        let lines: Vec<String> =
+            lines.into_iter().filter(|line| !line.is_empty() && !line.contains('\n')).collect();
+        if !lines.is_empty() {
+            kept.insert((*key).to_owned(), lines.join("\n"));
+        }
     }
     kept
 }
@@ -125,7 +132,8 @@ fn engine_only(node: &Node) -> BTreeMap<String, String> {
 fn logging(node: &Node, reading: &mut Reading<'_>) -> Option<(String, BTreeMap<String, String>)> {
     let logging = node.get("logging").filter(|logging| !logging.is_null())?;
     let driver = reading.text(logging, "driver").unwrap_or_default().to_owned();
-    Some((driver, mapped(logging, "options", reading)))
+    let options = mapped(logging, "options", reading);
+    (!driver.is_empty() || !options.is_empty()).then_some((driver, options))
 }
 
 /// The pairs under `key` as a map.

@@ -80,7 +80,7 @@ pub fn is_tag(text: &str) -> bool {
 }
 
 /// A command line as words, split as compose's own library splits it: quotes group, a backslash takes the next character
-/// as it is save between single quotes, and the first bare `;`, `&`, `|`, `<` or `>` ends the line. None: a quote,
+/// as it is (`\n` and `\t` as what they mean) save between single quotes, and the first bare `;`, `&`, `|`, `<` or `>` ends the line. None: a quote,
 /// backquote or `$(` is not closed, or a bare parenthesis stands alone.
 pub fn words(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut begun) = (Vec::new(), String::new(), false);
@@ -90,7 +90,12 @@ pub fn words(text: &str) -> Option<Vec<String>> {
             _ if escaped => {
                 escaped = false;
                 begun = true;
-                word.push(c);
+                match (quote, c) {
+                    (Some('`' | ')'), c) => word.extend(['\\', c]),
+                    (_, 't') => word.push('\t'),
+                    (_, 'n') => word.push('\n'),
+                    (_, c) => word.push(c),
+                }
             }
             (Some('\''), '\\') => word.push(c),
             (_, '\\') => escaped = true,
@@ -104,13 +109,13 @@ pub fn words(text: &str) -> Option<Vec<String>> {
             (None, '\'' | '"') => (begun, quote) = (true, Some(c)),
             (None, ';' | '&' | '|' | '<' | '>') => {
                 // A number before `>` names the stream that would have gone elsewhere, and is no word.
-                if c == '>' && word.starts_with(|c: char| c.is_ascii_digit()) {
+                if c == '>' && !word.is_empty() && word.chars().all(|c| c.is_ascii_digit()) {
                     begun = false;
                 }
                 break;
             }
             (None, '(') if !word.ends_with('$') => return None,
-            (None, ')') => return None,
+            (None, ')') | (Some(')'), '(') => return None,
             (open, c) => {
                 match (open, c) {
                     (None, '`') => quote = Some('`'),
@@ -221,7 +226,7 @@ mod tests {
 
     #[test]
     fn command_lines_are_split_as_compose_splits_them() {
-        let cases: [(&str, &[&str]); 11] = [
+        let cases: [(&str, &[&str]); 12] = [
             ("sh -c 'a \"b' \"c'\\\"\" d\\ e", &["sh", "-c", "a \"b", "c'\"", "d e"]),
             ("", &[]),
             (" \n\t", &[]),
@@ -232,6 +237,7 @@ mod tests {
             ("a && b", &["a"]),
             ("a 2>&1", &["a"]),
             ("a x>y", &["a", "x"]),
+            ("printf \"a\\n\" b\\tc `a\\b`", &["printf", "a\n", "b\tc", "`a\\b`"]),
             ("echo $(date +%s) `a b`", &["echo", "$(date +%s)", "`a b`"]),
         ];
         for (text, expect) in cases {

@@ -138,7 +138,10 @@ fn published(workload: &Workload, slots: &[Slot]) -> Vec<PublishedPort> {
             let Some(host) = outer(port, container) else { continue };
             let variable = slot.variable.clone();
             let port = PublishedPort { variable, host, container, protocol: protocol.to_owned() };
-            if !published.contains(&port) && published.len() < MOST_PORTS {
+            if MOST_PORTS <= published.len() {
+                return published;
+            }
+            if !published.contains(&port) {
                 published.push(port);
             }
         }

@@ -10,8 +10,8 @@ use crate::domain::app::instance::Files;
 use crate::domain::app::template::Template;
 use crate::domain::app::workload::{Network, Port, Protocol, Range, Workload};
 
-/// The most variables that are told apart: templates have ten at most.
-const MOST: usize = 256;
+/// The most variables and published ports that are told apart: templates have ten at most.
+const MOST: usize = 1024;
 
 /// A published port and what chooses its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub fn survey(template: &Template, known: &Known, put: &BTreeMap<String, String>
     for (at, service) in real.services.iter().enumerate() {
         let like = marked.services.get(at).filter(|it| it.name == service.name);
         let like = like.map(|it| it.ports.as_slice()).filter(|ports| ports.len() == service.ports.len());
-        for (index, port) in service.ports.iter().enumerate() {
+        for (index, port) in service.ports.iter().enumerate().take(MOST.saturating_sub(slots.len())) {
             let first = like.and_then(|ports| ports[index].host).map(|host| host.first);
             let variable = first.and_then(|first| marks.get(&first)).map(|key| (*key).to_owned());
             let (key, wanted) = wish(&service.name, port, variable.as_deref(), &slots);
@@ -148,15 +148,27 @@ pub fn allocate(
         }
     }
     for port in wanted.iter().filter(|port| !remembered.contains_key(&port.key)) {
-        let free = |first: u16| {
-            let last = first.checked_add(port.count.max(1) - 1).filter(|_| first != 0)?;
-            let all = (first..=last).all(|n| port.protocols.iter().all(|p| !taken.contains(&(n, *p))));
-            all.then_some(first)
-        };
+        let free = |number: u16| port.protocols.iter().all(|protocol| !taken.contains(&(number, *protocol)));
         // A number below 1024 is a service that everybody knows: only the very one that is liked is taken.
         let start = port.like.max(1024);
-        let first = [port.like].into_iter().chain(start..=u16::MAX).chain(1024..start).find_map(free)?;
+        let liked = port.like.checked_add(port.count.max(1) - 1).filter(|_| port.like != 0);
+        let first = match liked {
+            Some(last) if (port.like..=last).all(free) => port.like,
+            _ => row(start, port.count, &free).or_else(|| row(1024, port.count, &free))?,
+        };
         take(port, first, &mut taken);
     }
     Some(chosen)
+}
+
+/// The first of `count` free numbers in a row, from `start` up.
+fn row(start: u16, count: u16, free: &impl Fn(u16) -> bool) -> Option<u16> {
+    let mut run = 0;
+    for number in start..=u16::MAX {
+        run = if free(number) { run + 1 } else { 0 };
+        if count.max(1) <= run {
+            return Some(number - (run - 1));
+        }
+    }
+    None
 }

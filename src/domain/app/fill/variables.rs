@@ -8,7 +8,7 @@ use crate::domain::app::env_file::Env;
 use crate::domain::app::fill::{Order, id};
 use crate::domain::app::finding::{Code, Effect, Finding, Findings, Place};
 use crate::domain::app::interpolate;
-use crate::domain::app::metadata::Dialect;
+use crate::domain::app::metadata::{CODE, Dialect};
 use crate::domain::app::template::{ENV, Template};
 use crate::domain::app::verdict::Backend;
 
@@ -77,11 +77,14 @@ pub fn put(known: &Known, order: &Order<'_>, findings: &mut Findings) -> BTreeMa
             put.insert(key.to_owned(), value.to_owned());
         }
     };
-    let id = id(&order.key.name);
-    dialect.identity().iter().for_each(|key| set(key, &id));
+    let name = id(&order.key.name);
+    dialect.identity().iter().for_each(|key| set(key, &name));
     set(dialect.version(), order.version);
     set(dialect.password(), order.choices.password.expose());
-    set("W9_RCODE", &order.choices.code);
+    // It becomes a host's name too.
+    if !order.choices.code.is_empty() {
+        set(CODE, &id(&order.choices.code));
+    }
     user(known, order, &mut put, findings);
     for (key, port) in order.choices.ports.iter().filter(|(key, _)| known.has(key)) {
         put.insert(key.clone(), port.to_string());
@@ -152,6 +155,6 @@ fn user(known: &Known, order: &Order<'_>, put: &mut BTreeMap<String, String>, fi
 }
 
 fn is_reserved(dialect: Dialect, key: &str, secret: bool) -> bool {
-    let made = [dialect.version(), dialect.network(), "W9_RCODE"];
+    let made = [dialect.version(), dialect.network(), CODE];
     made.contains(&key) || dialect.identity().contains(&key) || key == dialect.password() && !secret
 }

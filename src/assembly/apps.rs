@@ -1,0 +1,162 @@
+//! Starts what applications need and joins it: the catalogue, the runtimes, the loop, and what the App API asks of them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kube::Client;
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::assembly::tokens;
+use crate::catalog::library::Library;
+use crate::catalog::sources::{Source, Sources};
+use crate::config::apps::AppAuth;
+use crate::config::{Plane, Settings};
+use crate::controllers::app::shared::AppContext;
+use crate::controllers::shared::context::Context;
+use crate::controllers::{app, catalog};
+use crate::domain::app::instance::AppKey;
+use crate::domain::app::kubernetes::Options;
+use crate::domain::app::view::AppsView;
+use crate::http::app::state::{AppApiSettings, AppState, Senses};
+use crate::http::auth::Auth;
+use crate::process::Tasks;
+use crate::runtimes::Runtime;
+use crate::runtimes::docker::DockerRuntime;
+use crate::runtimes::kubernetes::KubernetesRuntime;
+use crate::telemetry::metrics::app::AppMetrics;
+use crate::telemetry::metrics::catalog::CatalogMetrics;
+use crate::telemetry::metrics::http::HttpMetrics;
+
+/// What the App API is made of.
+pub struct Applications {
+    views: watch::Receiver<Arc<AppsView>>,
+    library: Library,
+    senses: Senses,
+    settings: AppApiSettings,
+}
+
+impl Applications {
+    /// Starts the catalogue's loop and the applications'.
+    pub async fn start(
+        settings: &Settings,
+        ctx: Context,
+        registry: &Registry,
+        stop: &CancellationToken,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<Self> {
+        let auth = match &settings.apps.auth {
+            AppAuth::Gateway(from) => Auth::Gateway(from.clone()),
+            AppAuth::Tokens { file, made } => Auth::Tokens(tokens::read(file, *made)?),
+        };
+        let library = Library::of([]);
+        let known = catalogue(settings, &ctx.client, &library, registry, stop, tasks).await?;
+        let metrics = AppMetrics::default();
+        metrics.register(registry).context("register the applications' metrics")?;
+        let docker = docker(settings)?;
+        let kubernetes = match &settings.plane {
+            Plane::Cluster(_) => Some(Arc::new(KubernetesRuntime::new(ctx.client.clone(), Options::default())) as Arc<dyn Runtime>),
+            // A plane alone starts no pods.
+            Plane::Embedded(_) => None,
+        };
+        let senses = senses(docker.clone(), kubernetes.clone());
+        let host = settings.apps.host.clone().or_else(|| public_host(settings));
+        let rules = app::shared::Settings {
+            allow: settings.apps.allow.clone(),
+            at_once: settings.apps.at_once,
+            host,
+            zones: Vec::new(),
+        };
+        let apps = AppContext::new(ctx, library.clone(), (docker, kubernetes), rules, metrics);
+        let (views, seen) = watch::channel(Arc::default());
+        let until = stop.clone();
+        tasks.spawn_infallible("applications", async move {
+            // Before the whole catalogue is read, an application that is not in it may only not have been read yet.
+            if until.run_until_cancelled(known.cancelled()).await.is_some() {
+                app::run(apps, views, until).await;
+            }
+        });
+        let api = AppApiSettings {
+            namespace: settings.apps.namespace.clone(),
+            auth,
+            always_200: settings.apps.always_200,
+        };
+        Ok(Self { views: seen, library, senses, settings: api })
+    }
+
+    /// The App API's state.
+    pub fn state(self, client: Client, http: &HttpMetrics) -> Arc<AppState> {
+        AppState::new(self.views, self.library, client, self.settings, self.senses, http)
+    }
+}
+
+/// Reads the folders, starts to follow all sources; the token falls once ConfigMaps have been read too.
+async fn catalogue(
+    settings: &Settings,
+    client: &Client,
+    library: &Library,
+    registry: &Registry,
+    stop: &CancellationToken,
+    tasks: &mut Tasks,
+) -> anyhow::Result<CancellationToken> {
+    let folders = settings.apps.catalogs.iter();
+    let folders = folders.map(|(folder, official)| Source { folder: folder.clone(), official: *official });
+    let mut sources = Sources::new(folders);
+    let read = move || {
+        sources.look();
+        sources
+    };
+    let sources = tokio::task::spawn_blocking(read).await.context("read the catalogue")?;
+    let metrics = CatalogMetrics::default();
+    metrics.register(registry).context("register the catalogue's metrics")?;
+    let every = catalog::LOOK_EVERY;
+    let wiring = catalog::Wiring { client: client.clone(), library: library.clone(), sources, metrics, every };
+    let known = CancellationToken::new();
+    let told = known.clone();
+    tasks.spawn_infallible("catalogue", catalog::run(wiring, stop.clone(), move || told.cancel()));
+    Ok(known)
+}
+
+fn docker(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Runtime>>> {
+    let Some(socket) = &settings.apps.docker else { return Ok(None) };
+    let runtime = DockerRuntime::new(&socket.to_string_lossy(), Path::new(&settings.apps.dir));
+    Ok(Some(Arc::new(runtime.context("--apps-dir")?)))
+}
+
+/// The first address that is fixed for this node, else the host in its own address.
+fn public_host(settings: &Settings) -> Option<String> {
+    let first = &settings.first_node;
+    first.fixed.first().map(ToString::to_string).or_else(|| {
+        let address: http::Uri = first.address.parse().ok()?;
+        Some(address.host()?.to_owned())
+    })
+}
+
+/// What the App API asks of the runtimes.
+fn senses(docker: Option<Arc<dyn Runtime>>, kubernetes: Option<Arc<dyn Runtime>>) -> Senses {
+    let first = kubernetes.clone().or_else(|| docker.clone());
+    let meter = Arc::new(move || {
+        let runtime = first.clone();
+        let asking = async move { runtime?.capacity().await.ok() };
+        Box::pin(asking) as futures::future::BoxFuture<'static, _>
+    });
+    let both: Vec<Arc<dyn Runtime>> = docker.into_iter().chain(kubernetes).collect();
+    let logs = Arc::new(move |key: AppKey, service: Option<String>, lines: u32| {
+        let both = both.clone();
+        let asking = async move {
+            let mut trouble = "there is no runtime".to_owned();
+            for runtime in both {
+                match runtime.logs(&key, service.as_deref(), lines).await {
+                    Ok(found) if found.is_empty() => trouble = "no container of it has a log".to_owned(),
+                    Ok(found) => return Ok(found.into_iter().map(|line| (line.service, line.text)).collect()),
+                    Err(error) => trouble = error.to_string(),
+                }
+            }
+            Err(trouble)
+        };
+        Box::pin(asking) as futures::future::BoxFuture<'static, _>
+    });
+    Senses { meter, logs: Some(logs) }
+}

@@ -1,0 +1,172 @@
+//! The applications' loop: one worker an App, so that a pull of an hour holds up nobody but those behind it in the queue.
+//!
+//! ```text
+//!  watch of Apps --> supervisor --(its App, its rank among equals)--> worker --> prepare -> observe -> plan -> carry out
+//!  runtimes' events ----^   |                                            |                                        |
+//!                           v                                            +---------------- report <---------------+
+//!                       AppsView -> http
+//! ```
+//!
+//! A worker reads the latest App and looks at what stands, and nothing else: what woke it plays no part. A turn can be
+//! dropped at any await, and is, as soon as its App is edited or deleted. What must outlive the process lies in the App's
+//! status (its place in the queue, an upgrade's step) and in Secrets (what the install chose, the revisions).
+
+pub mod shared;
+pub mod queue;
+pub mod choices;
+pub mod revision;
+pub mod prepare;
+pub mod carry;
+pub mod crashes;
+pub mod report;
+pub mod upgrade;
+pub mod serve;
+pub mod finalize;
+pub mod worker;
+pub mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, StreamExt};
+use kube::ResourceExt;
+use tokio::sync::{Notify, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::app::App;
+use crate::controllers::app::shared::AppContext;
+use crate::controllers::app::worker::Situation;
+use crate::domain::app::instance::AppKey;
+use crate::domain::app::view::AppsView;
+
+/// Which App an object is.
+pub fn key_of(app: &App) -> AppKey {
+    AppKey { namespace: app.namespace().unwrap_or_default(), name: app.name_any() }
+}
+
+/// Runs a worker for every App, until `stop`.
+pub async fn run(ctx: AppContext, views: watch::Sender<Arc<AppsView>>, stop: CancellationToken) {
+    tokio::select! {
+        () = supervise(ctx, views) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// A worker at work; dropped with its App.
+struct Handle {
+    uid: Option<String>,
+    situation: watch::Sender<Situation>,
+    wake: Arc<Notify>,
+    task: AbortHandle,
+}
+
+async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
+    ctx.base.stores.apps_ready().await;
+    let mut workers =
+        Workers { ctx: ctx.clone(), running: BTreeMap::new(), tasks: JoinSet::new(), catalogue: 0 };
+    let mut offers = ctx.library.subscribe();
+    let mut passwords = ctx.shared.passwords.subscribe();
+    let mut events = events(&ctx);
+    announce(&ctx);
+    loop {
+        let apps = ctx.base.stores.apps();
+        workers.follow(&apps);
+        let view = view::view(&ctx, &apps, &passwords.borrow_and_update());
+        views.send_if_modified(|old| {
+            let news = **old != view;
+            if news {
+                *old = Arc::new(view);
+            }
+            news
+        });
+        tokio::select! {
+            () = ctx.base.stores.apps_changed() => {}
+            changed = passwords.changed() => if changed.is_err() { return },
+            changed = offers.changed() => if changed.is_ok() { workers.catalogue += 1 } else { return },
+            Some(name) = events.next() => workers.wake(&name),
+        }
+    }
+}
+
+/// Who waited, or had its turn, when this process ended comes before whoever asks first now.
+fn announce(ctx: &AppContext) {
+    for app in ctx.base.stores.apps().iter().filter(|app| app.metadata.deletion_timestamp.is_none()) {
+        let Some(status) = &app.status else { continue };
+        let backend = status.runtime.and_then(|kind| ctx.runtime(kind)).map(|runtime| runtime.backend());
+        if let (Some(since), Some(backend)) = (&status.queued_at, backend) {
+            let interrupted = status.status != "queuing";
+            ctx.shared.queue(backend).announce(key_of(app), since.0, interrupted);
+        }
+    }
+}
+
+fn events(ctx: &AppContext) -> BoxStream<'static, String> {
+    let all = ctx.docker.iter().chain(&ctx.kubernetes).map(|runtime| runtime.events());
+    // One that never ends stands in where there is no runtime.
+    stream::select_all(all.chain([stream::pending().boxed()])).boxed()
+}
+
+struct Workers {
+    ctx: AppContext,
+    running: BTreeMap<AppKey, Handle>,
+    tasks: JoinSet<()>,
+    /// Rises with every change of the catalogue.
+    catalogue: u64,
+}
+
+impl Workers {
+    fn follow(&mut self, apps: &[App]) {
+        while self.tasks.try_join_next().is_some() {}
+        let mut wished: BTreeMap<AppKey, Situation> = BTreeMap::new();
+        for app in apps {
+            let older = older_namesake(app, apps);
+            let situation = Situation { app: Arc::new(app.clone()), older, catalogue: self.catalogue };
+            wished.insert(key_of(app), situation);
+        }
+        let shared = self.ctx.shared.clone();
+        self.running.retain(|key, handle| {
+            let stays = wished.get(key).is_some_and(|now| now.app.metadata.uid == handle.uid);
+            if !stays {
+                handle.task.abort();
+                shared.forget(key);
+            }
+            stays
+        });
+        for (key, now) in wished {
+            match self.running.get(&key) {
+                Some(handle) => {
+                    handle.situation.send_if_modified(|old| {
+                        let news = !old.is(&now);
+                        if news {
+                            *old = now;
+                        }
+                        news
+                    });
+                }
+                None => self.start(key, now),
+            }
+        }
+    }
+
+    fn start(&mut self, key: AppKey, now: Situation) {
+        let (uid, wake) = (now.app.metadata.uid.clone(), Arc::new(Notify::new()));
+        let situation = watch::Sender::new(now);
+        let run = worker::run(self.ctx.clone(), key.clone(), situation.subscribe(), wake.clone());
+        let task = self.tasks.spawn(run);
+        self.running.insert(key, Handle { uid, situation, wake, task });
+    }
+
+    fn wake(&self, name: &str) {
+        let named = self.running.iter().filter(|(key, _)| name.is_empty() || key.name == name);
+        named.for_each(|(_, handle)| handle.wake.notify_one());
+    }
+}
+
+/// The App of the same name in another namespace that came before this one: a host has room for one of a name.
+fn older_namesake(app: &App, all: &[App]) -> Option<AppKey> {
+    let rank = |app: &App| (app.creation_timestamp().map(|time| time.0), key_of(app));
+    let (name, mine) = (app.name_any(), rank(app));
+    let same = all.iter().filter(|other| other.name_any() == name);
+    same.map(rank).min().filter(|first| *first < mine).map(|(_, key)| key)
+}

@@ -1,0 +1,69 @@
+//! The applications as the App API shows them, from their objects and the passwords that the workers know.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+
+use crate::api::app::{App, AppStatus, Power};
+use crate::api::condition::types;
+use crate::controllers::app::key_of;
+use crate::controllers::app::shared::AppContext;
+use crate::domain::app::instance::AppKey;
+use crate::domain::app::phase::Phase;
+use crate::domain::app::view::{AppView, AppsView};
+use crate::domain::secret::Secret;
+
+/// The view; counts the phases on the way.
+pub fn view(ctx: &AppContext, apps: &[App], passwords: &BTreeMap<AppKey, Secret>) -> AppsView {
+    let mut oldest: BTreeMap<String, &App> = BTreeMap::new();
+    for app in apps {
+        let rank = |app: &App| (app.creation_timestamp().map(|time| time.0), key_of(app));
+        let first = oldest.entry(app.name_any()).or_insert(app);
+        if rank(app) < rank(first) {
+            *first = app;
+        }
+    }
+    let mut counts: BTreeMap<Phase, i64> = BTreeMap::new();
+    apps.iter().for_each(|app| *counts.entry(phase(app)).or_default() += 1);
+    ctx.metrics.apps(&counts);
+    AppsView { apps: oldest.into_values().map(|app| one(ctx, app, passwords)).collect() }
+}
+
+/// Where an App is; one that nobody has looked at yet waits.
+fn phase(app: &App) -> Phase {
+    let reported = app.status.as_ref().and_then(|status| Phase::parse(&status.status));
+    match (app.metadata.deletion_timestamp.is_some(), reported) {
+        (true, _) => Phase::Uninstalling,
+        // What was just asked for shows at once: the report follows.
+        (false, Some(Phase::Running | Phase::Initing)) if app.spec.power == Power::Stopped => Phase::Stopping,
+        (false, phase) => phase.unwrap_or(Phase::Queuing),
+    }
+}
+
+fn one(ctx: &AppContext, app: &App, passwords: &BTreeMap<AppKey, Secret>) -> AppView {
+    let nothing = AppStatus::default();
+    let (key, status) = (key_of(app), app.status.as_ref().unwrap_or(&nothing));
+    let offer = ctx.library.get(&app.spec.app_name);
+    let title = offer.as_ref().and_then(|offer| Some(offer.checked.metadata.as_ref()?.title.clone()));
+    let ready = status.conditions.iter().find(|condition| condition.type_ == types::READY);
+    AppView {
+        uid: app.uid().unwrap_or_default(),
+        resource_version: app.resource_version().unwrap_or_default(),
+        app_name: app.spec.app_name.clone(),
+        title: status.title.clone().or(title).unwrap_or_else(|| app.spec.app_name.clone()),
+        official: offer.map_or(status.official, |offer| offer.official),
+        phase: phase(app),
+        message: ready.map(|condition| condition.message.clone()).unwrap_or_default(),
+        version: app.spec.app_version.clone(),
+        ports: status.ports.clone(),
+        compose_file: status.compose_file.clone(),
+        url: status.url.clone(),
+        admin_url: status.admin_url.clone(),
+        user_name: status.user_name.clone(),
+        password: passwords.get(&key).cloned(),
+        default_domain: status.domain.clone(),
+        set_domain: app.spec.domain.clone(),
+        progress: status.progress.clone(),
+        key,
+    }
+}

@@ -1,0 +1,615 @@
+//! The worker of one App: prepare, look, plan, carry out, report, and when to look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::api::WORKLOAD_FINALIZER;
+use crate::api::app::{App, Power, Progress, Revision};
+use crate::controllers::app::carry::{self, Meter};
+use crate::controllers::app::choices::{forget_ports, in_time};
+use crate::controllers::app::crashes::Crashes;
+use crate::controllers::app::prepare::{self, Prepared, Refusal};
+use crate::controllers::app::queue::Slot;
+use crate::controllers::app::report::{Reporter, Told};
+use crate::controllers::app::revision::{self, Pinned, Written};
+use crate::controllers::app::shared::{AppContext, kind_of};
+use crate::controllers::app::upgrade::Aim;
+use crate::controllers::app::{finalize, serve};
+use crate::domain::app::instance::{AppKey, Instance};
+use crate::domain::app::observed::{Observed, Probe, State};
+use crate::domain::app::phase::{Doing, INIT_GRACE, Phase, STEADY, is_steady, judge};
+use crate::domain::app::plan::{Plan, Step, plan, waves};
+use crate::domain::retry::{Class, retry_in};
+use crate::runtimes::{Kind, Runtime, RuntimeError};
+
+/// At rest an application is looked at after this long, whatever was or wasn't heard of it.
+pub const RESYNC: Duration = Duration::from_secs(300);
+/// While something is awaited, events may be missed for this long.
+const POLL: Duration = Duration::from_secs(3);
+/// A pull's progress is written at most so often.
+const PROGRESS: Duration = Duration::from_secs(1);
+/// Longest that a single look or probe may take.
+const LOOK_DEADLINE: Duration = Duration::from_secs(60);
+/// Turns without a pause from which on something goes round in circles.
+const TURNS: u32 = 64;
+
+/// What a worker is told of its App.
+#[derive(Clone)]
+pub struct Situation {
+    /// The object.
+    pub app: Arc<App>,
+    /// The older App that has this name already.
+    pub older: Option<AppKey>,
+    /// Rises with every change of the catalogue.
+    pub catalogue: u64,
+}
+
+/// What of a situation makes a turn void when it changes.
+type Stamp = (Option<String>, Option<i64>, bool, Option<AppKey>, u64);
+
+impl Situation {
+    /// Whether both are the same.
+    pub fn is(&self, other: &Situation) -> bool {
+        self.app.metadata.resource_version == other.app.metadata.resource_version
+            && self.stamp() == other.stamp()
+    }
+
+    fn stamp(&self) -> Stamp {
+        let metadata = &self.app.metadata;
+        let deleting = metadata.deletion_timestamp.is_some();
+        (metadata.uid.clone(), metadata.generation, deleting, self.older.clone(), self.catalogue)
+    }
+}
+
+/// Where it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum At {
+    Preparing,
+    Looking,
+    Step(Step),
+}
+
+/// A failure; it stays until what failed succeeds, or the App is edited.
+struct Failure {
+    at: At,
+    refusal: Refusal,
+    count: u32,
+    until: Instant,
+}
+
+/// What is known of the serving port.
+#[derive(Default)]
+struct Prober {
+    /// The container, and its start, that answered.
+    answered: Option<(String, Option<jiff::Timestamp>)>,
+    silent: u32,
+    last: Option<String>,
+    next: Option<Instant>,
+}
+
+/// A worker with what it remembers; but for the draft of the status all of it can be lost without harm.
+pub struct Worker {
+    pub(super) ctx: AppContext,
+    pub(super) key: AppKey,
+    pub(super) reporter: Reporter,
+    pub(super) slot: Option<Slot>,
+    pub(super) crashes: Crashes,
+    /// The revision that runs.
+    pub(super) current: Option<(i64, Pinned)>,
+    /// The revision that shall run.
+    pub(super) next: Option<(i64, Pinned)>,
+    /// Why what the App says now isn't what runs.
+    pub(super) invalid: Option<Refusal>,
+    pub(super) notes: Vec<(&'static str, String)>,
+    failure: Option<Failure>,
+    prober: Prober,
+    /// Something was heard of the application, or nothing for long.
+    heard: bool,
+    /// Failures in a row of the removal.
+    pub(super) stuck: u32,
+    /// Failures in a row of a change of version, and until when it rests.
+    pub(super) tries: (u32, Option<Instant>),
+    /// When the new version of a change took over.
+    pub(super) switched: Option<jiff::Timestamp>,
+    /// The name that `spec.domain` asks for waits for something.
+    pub(super) unserved: bool,
+}
+
+/// Works on one App until it is aborted.
+pub async fn run(
+    ctx: AppContext,
+    key: AppKey,
+    mut situations: watch::Receiver<Situation>,
+    wake: Arc<Notify>,
+) {
+    let status = situations.borrow().app.status.clone().unwrap_or_default();
+    let mut worker = Worker {
+        reporter: Reporter::new(ctx.clone(), key.clone(), status),
+        ctx,
+        key,
+        slot: None,
+        crashes: Crashes::default(),
+        current: None,
+        next: None,
+        invalid: None,
+        notes: Vec::new(),
+        failure: None,
+        prober: Prober::default(),
+        heard: true,
+        stuck: 0,
+        tries: (0, None),
+        switched: None,
+        unserved: false,
+    };
+    let mut turns = 0;
+    let mut last = None;
+    loop {
+        let now = situations.borrow_and_update().clone();
+        let stamp = now.stamp();
+        if last.replace(stamp.clone()).is_some_and(|last| last != stamp) {
+            worker.edited();
+        }
+        let wait = tokio::select! {
+            biased;
+            changed = void(&mut situations, &stamp) => if changed { continue } else { return },
+            wait = worker.turn(&now) => wait,
+        };
+        turns = if wait.is_zero() { turns + 1 } else { 0 };
+        if wait.is_zero() && turns < TURNS {
+            continue;
+        }
+        tokio::select! {
+            changed = void(&mut situations, &stamp) => if !changed { return },
+            () = wake.notified() => worker.heard = true,
+            () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => worker.heard |= RESYNC <= wait,
+        }
+    }
+}
+
+/// Waits until the situation is another one than `stamp`; false: there will be none.
+async fn void(situations: &mut watch::Receiver<Situation>, stamp: &Stamp) -> bool {
+    situations.wait_for(|now| now.stamp() != *stamp).await.is_ok()
+}
+
+/// One turn's constants.
+#[derive(Clone, Copy)]
+pub struct Turn<'a> {
+    /// The App.
+    pub app: &'a App,
+    /// Where it runs.
+    pub runtime: &'a dyn Runtime,
+    /// What it shall be.
+    pub prepared: &'a Prepared,
+}
+
+impl Worker {
+    /// The App is another one: what failed may succeed now.
+    fn edited(&mut self) {
+        (self.failure, self.invalid, self.stuck, self.tries) = (None, None, 0, (0, None));
+        self.crashes.clear();
+        self.heard = true;
+    }
+
+    async fn turn(&mut self, now: &Situation) -> Duration {
+        let app = &*now.app;
+        if app.metadata.deletion_timestamp.is_some() {
+            return finalize::turn(self, app).await;
+        }
+        match self.prepare(now).await {
+            Ok((runtime, aim)) => self.follow(app, &*runtime, aim).await,
+            Err(refusal) => {
+                self.fail(At::Preparing, refusal);
+                self.report_failure(app, None, None).await
+            }
+        }
+    }
+
+    async fn prepare(&mut self, now: &Situation) -> Result<(Arc<dyn Runtime>, Aim), Refusal> {
+        let app = &*now.app;
+        self.claim(app).await?;
+        let runtime = prepare::runtime(&self.ctx, now)?;
+        self.reporter.draft.runtime = Some(kind_of(runtime.backend()));
+        let aim = self.aim(app, &*runtime).await?;
+        self.heal(|failure| failure.at == At::Preparing);
+        Ok((runtime, aim))
+    }
+
+    async fn follow(&mut self, app: &App, runtime: &dyn Runtime, aim: Aim) -> Duration {
+        match aim {
+            Aim::Stand(prepared) => {
+                let turn = Turn { app, runtime, prepared: &prepared };
+                self.stand(turn).await.unwrap_or(Duration::ZERO)
+            }
+            Aim::Change(old, new) => self.change(app, runtime, *old, *new).await,
+            Aim::Back(old, new) => self.back(app, runtime, *old, *new).await,
+            Aim::Again => Duration::ZERO,
+        }
+    }
+
+    /// Sets the finalizer: from now on nothing of the application is lost sight of.
+    async fn claim(&self, app: &App) -> Result<(), Refusal> {
+        let mut all = app.metadata.finalizers.clone().unwrap_or_default();
+        if all.iter().any(|one| one == WORKLOAD_FINALIZER) {
+            return Ok(());
+        }
+        all.push(WORKLOAD_FINALIZER.to_owned());
+        match finalizers(&self.ctx, app, all).await {
+            // Somebody was faster, perhaps ourselves a moment ago: the next turn sees it.
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                let api = Api::<App>::namespaced(self.ctx.base.client.clone(), &self.key.namespace);
+                let fresh = in_time(api.get(&self.key.name)).await.map_err(Refusal::plane)?;
+                let set = fresh.metadata.finalizers.iter().flatten().any(|one| one == WORKLOAD_FINALIZER);
+                if set { Ok(()) } else { Err(Refusal::plane(kube::Error::Api(status))) }
+            }
+            other => other.map_err(Refusal::plane),
+        }
+    }
+
+    /// Brings the application to stand as prepared, a step of the way; none: look again at once.
+    pub(super) async fn stand(&mut self, turn: Turn<'_>) -> Option<Duration> {
+        let Turn { app, runtime, prepared } = turn;
+        let instance = &prepared.instance;
+        self.notes.clone_from(&prepared.notes);
+        self.ctx.shared.note_password(&self.key, instance.password.as_ref());
+        let mut seen = match self.look(runtime, instance).await {
+            Ok(seen) => seen,
+            Err(refusal) => {
+                self.fail(At::Looking, refusal);
+                return Some(self.report_failure(app, Some(runtime), Some(instance)).await);
+            }
+        };
+        self.crashes.look(runtime, instance, &mut seen, self.ctx.base.now()).await;
+        let todo = plan(instance, &seen, &self.crashes.resting(), runtime.backend());
+        // What is to be done no more has not failed either.
+        self.heal(|failure| matches!(&failure.at, At::Step(step) if !todo.steps.contains(step)));
+        if todo.steps.is_empty() {
+            return Some(self.rest(turn, seen, &todo).await);
+        }
+        if let Some(failure) = self.failure.as_ref().filter(|failure| Instant::now() < failure.until) {
+            let wait = failure.until.saturating_duration_since(Instant::now());
+            self.report(turn, Some(&seen), &Doing::Settled, None).await;
+            return Some(wait.min(RESYNC));
+        }
+        if self.must_queue(turn, &seen, &todo) {
+            return self.queue(turn, &seen, &Doing::Queued).await;
+        }
+        self.carry_out(turn, &seen, &todo).await
+    }
+
+    /// Whether a turn in the queue is needed first.
+    fn must_queue(&self, Turn { prepared, .. }: Turn<'_>, seen: &Observed, todo: &Plan) -> bool {
+        let first = self.reporter.draft.revision.is_none() && !is_complete(&prepared.instance, seen);
+        self.slot.is_none() && prepared.instance.wanted.running && (first || todo.pulls().next().is_some())
+    }
+
+    pub(super) async fn look(
+        &mut self,
+        runtime: &dyn Runtime,
+        instance: &Instance,
+    ) -> Result<Observed, Refusal> {
+        let late = || RuntimeError::new(Kind::Unreachable, Class::Transient, "the runtime gives no answer");
+        let seen = tokio::time::timeout(LOOK_DEADLINE, runtime.observe(instance)).await;
+        let seen = seen.unwrap_or_else(|_| Err(late()));
+        let result = seen.as_ref().map_or_else(|error| error.kind.as_str(), |_| "ok");
+        let name = crate::controllers::app::shared::name_of(runtime.backend());
+        self.ctx.metrics.step(name, "observe", result);
+        let seen = seen.map_err(|error| Refusal::runtime(&error))?;
+        self.heal(|failure| failure.at == At::Looking);
+        Ok(seen)
+    }
+
+    /// Waits for a turn; comes back with it, and what was seen before is old then.
+    pub(super) async fn queue(&mut self, turn: Turn<'_>, seen: &Observed, doing: &Doing) -> Option<Duration> {
+        let first = self.reporter.draft.revision.is_none();
+        if first && seen.services.is_empty() {
+            if let Err(refusal) = prepare::enough(turn.runtime, &turn.prepared.instance).await {
+                self.fail(At::Preparing, refusal);
+                return Some(
+                    self.report_failure(turn.app, Some(turn.runtime), Some(&turn.prepared.instance)).await,
+                );
+            }
+        }
+        let now = self.ctx.base.now();
+        let since = self.reporter.draft.queued_at.get_or_insert(MicroTime(now)).0;
+        let queue = self.ctx.shared.queue(turn.runtime.backend()).clone();
+        let mut place = queue.enter(&self.key, since);
+        loop {
+            match place.try_take() {
+                Ok(slot) => {
+                    self.slot = Some(slot);
+                    return None;
+                }
+                Err(position) => {
+                    let queue_position = Some(position);
+                    let step = "waits for its turn".to_owned();
+                    let progress = Progress { step, queue_position, ..Progress::default() };
+                    self.report(turn, Some(seen), doing, Some(&progress)).await;
+                }
+            }
+            place.changed().await;
+        }
+    }
+
+    /// Takes the steps; none: look again at once.
+    async fn carry_out(&mut self, turn: Turn<'_>, seen: &Observed, todo: &Plan) -> Option<Duration> {
+        for wave in waves(&turn.prepared.instance, &todo.steps) {
+            let pulls = matches!(wave.first(), Some(Step::Pull(_)));
+            let doing = if pulls { Doing::Pulling } else { Doing::Working };
+            self.report(turn, Some(seen), &doing, None).await;
+            if let Err((step, error)) = self.take(turn, &wave).await {
+                return Some(self.step_failed(turn, seen, step, &error).await);
+            }
+            self.heal(|failure| matches!(&failure.at, At::Step(step) if wave.contains(step)));
+        }
+        self.heard = true;
+        None
+    }
+
+    /// Takes the steps of one wave, and tells how far they are.
+    pub(super) async fn take(&mut self, turn: Turn<'_>, wave: &[Step]) -> Result<(), (Step, RuntimeError)> {
+        let meter = Meter::default();
+        let Prepared { instance, credentials, .. } = turn.prepared;
+        let work = carry::wave((turn.runtime, &self.ctx.metrics), instance, credentials, wave, &meter);
+        let reporter = &mut self.reporter;
+        let tell = async {
+            loop {
+                meter.moved().await;
+                reporter.progress(turn.app, meter.told()).await;
+                tokio::time::sleep(PROGRESS).await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = tell => Ok(()),
+        }
+    }
+
+    async fn step_failed(
+        &mut self,
+        turn: Turn<'_>,
+        seen: &Observed,
+        step: Step,
+        error: &RuntimeError,
+    ) -> Duration {
+        let mut refusal = Refusal::runtime(error);
+        refusal.message = turn.prepared.instance.masked(&format!("{step}: {}", refusal.message));
+        warn!(app = %self.key, step = %step, error = %refusal.message, "step failed");
+        if error.kind == Kind::PortTaken && self.reporter.draft.revision.is_none() {
+            // It was free when it was chosen and never used since: another one does as well.
+            if let Err(error) = forget_ports(&self.ctx, &self.key).await {
+                warn!(app = %self.key, error = %error, "the ports that were chosen are not forgotten");
+            }
+        }
+        self.fail(At::Step(step), refusal);
+        self.give_back();
+        self.report(turn, Some(seen), &Doing::Settled, None).await;
+        self.wait_for_failure()
+    }
+
+    /// There is nothing to do now: judges, and tells when to look again.
+    async fn rest(&mut self, turn: Turn<'_>, seen: Observed, todo: &Plan) -> Duration {
+        if todo.waiting.is_empty() {
+            self.give_back();
+        }
+        let instance = &turn.prepared.instance;
+        let probe = self.probe(turn, &seen).await;
+        let doing = Doing::Settled;
+        let judged = judge(Some(instance), &seen, &probe, &doing, self.ctx.base.now());
+        if judged.phase == Phase::Running && self.failure.is_none() {
+            self.settled(turn).await;
+        }
+        if judged.phase == Phase::Error {
+            // Who can't come up holds up nobody behind it.
+            self.give_back();
+        }
+        serve::follow(self, turn.app).await;
+        let judged = self.report_all(turn, Some(&seen), &doing, &probe, None).await;
+        self.heard = false;
+        let now = Instant::now();
+        let mut due = vec![now + RESYNC];
+        due.extend(self.crashes.next());
+        due.extend(self.prober.next.filter(|_| matches!(probe, Probe::Silent(_))));
+        due.extend(self.failure.as_ref().map(|failure| failure.until));
+        if seen.services.values().any(|container| !is_steady(container, self.ctx.base.now())) {
+            due.push(now + Duration::try_from(STEADY).unwrap_or(POLL));
+        }
+        let moving = !matches!(judged.phase, Phase::Running | Phase::Stopped | Phase::Error);
+        if moving || self.unserved {
+            due.push(now + POLL);
+        }
+        if let Some(ahead) = restart_ahead(turn.app, self.ctx.base.now()) {
+            due.push(now + ahead);
+        }
+        let next = due.into_iter().min().unwrap_or(now);
+        next.saturating_duration_since(now).max(Duration::from_millis(10))
+    }
+
+    /// It answers: what it was made from is written down, so that a changed catalogue does not change it.
+    async fn settled(&mut self, turn: Turn<'_>) {
+        if self.reporter.draft.revision.is_some() {
+            return;
+        }
+        let uid = turn.app.metadata.uid.clone().unwrap_or_default();
+        let pinned = turn.prepared.pinned.clone();
+        match revision::save(&self.ctx, (&self.key, &uid), 1, &pinned).await {
+            Ok(written) => {
+                self.record(1, &pinned);
+                self.current = Some((1, pinned));
+                if written == Written::TooLarge {
+                    warn!(app = %self.key, "its template is too large to be kept: it follows the catalogue");
+                }
+            }
+            Err(error) => warn!(app = %self.key, error = %error, "its revision is not written yet"),
+        }
+    }
+
+    /// Notes in the draft which revision runs.
+    pub(super) fn record(&mut self, number: i64, pinned: &Pinned) {
+        let draft = &mut self.reporter.draft;
+        draft.revision = Some(number);
+        draft.running_version = Some(pinned.version.clone());
+        let at = Some(Time(self.ctx.base.now()));
+        let offer = self.ctx.library.get(&pinned.template.name);
+        draft.official = offer.is_some_and(|offer| offer.official);
+        draft.revisions.retain(|revision| revision.number != number);
+        draft.revisions.push(Revision { number, app_version: pinned.version.clone(), at });
+    }
+
+    /// Whether it answers, as far as that is not known already.
+    async fn probe(&mut self, Turn { runtime, prepared, .. }: Turn<'_>, seen: &Observed) -> Probe {
+        let instance = &prepared.instance;
+        let Some(serving) = &instance.serving else { return Probe::Nobody };
+        let container = seen.services.get(&serving.service).filter(|c| c.state == State::Running);
+        let Some(container) = container.filter(|c| c.health.is_none() && instance.wanted.running) else {
+            return Probe::Nobody;
+        };
+        let this = Some((container.id.clone(), container.started));
+        if self.prober.answered == this && !self.heard {
+            return Probe::Answers;
+        }
+        let now = Instant::now();
+        if let (Some(next), Some(words)) = (self.prober.next, &self.prober.last) {
+            if now < next {
+                return Probe::Silent(words.clone());
+            }
+        }
+        let asked = tokio::time::timeout(LOOK_DEADLINE, runtime.probe(instance, seen)).await;
+        let probe = asked.unwrap_or_else(|_| Probe::Silent("no answer in time".into()));
+        match &probe {
+            Probe::Silent(words) => {
+                let grace = Duration::try_from(INIT_GRACE).unwrap_or(RESYNC);
+                let quick = Duration::from_millis(100)
+                    .saturating_mul(2u32.saturating_pow(self.prober.silent.min(16)));
+                let slow = self.prober.silent < 128;
+                let wait = quick.min(if slow { Duration::from_secs(5) } else { grace / 10 });
+                (self.prober.answered, self.prober.last) = (None, Some(words.clone()));
+                (self.prober.silent, self.prober.next) =
+                    (self.prober.silent.saturating_add(1), Some(now + wait));
+            }
+            Probe::Answers | Probe::Nobody => self.prober = Prober { answered: this, ..Prober::default() },
+        }
+        probe
+    }
+
+    /// Notes a failure; the same one again waits longer.
+    fn fail(&mut self, at: At, refusal: Refusal) {
+        let same = self.failure.as_ref().filter(|failure| failure.at == at);
+        let count = same.map_or(0, |failure| failure.count.saturating_add(1));
+        // Most edits that help are made elsewhere, in a registry or a Secret: nobody tells us of them.
+        let wait = retry_in(refusal.class, count, 0.5).unwrap_or(RESYNC);
+        self.failure = Some(Failure { at, refusal, count, until: Instant::now() + wait });
+    }
+
+    fn heal(&mut self, is_over: impl FnOnce(&Failure) -> bool) {
+        if self.failure.as_ref().is_some_and(is_over) {
+            self.failure = None;
+        }
+    }
+
+    pub(super) fn clear_failure(&mut self) {
+        self.failure = None;
+    }
+
+    /// How often in a row the last failure happened.
+    pub(super) fn failures(&self) -> u32 {
+        self.failure.as_ref().map_or(0, |failure| failure.count + 1)
+    }
+
+    /// The last failure, if it is still one.
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        self.failure.as_ref().map(|failure| &failure.refusal)
+    }
+
+    fn wait_for_failure(&self) -> Duration {
+        let until = self.failure.as_ref().map(|failure| failure.until);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())).min(RESYNC)
+    }
+
+    /// Gives the turn back and leaves the queue.
+    pub(super) fn give_back(&mut self) {
+        self.slot = None;
+        self.reporter.draft.queued_at = None;
+        self.ctx.shared.queue(crate::domain::app::verdict::Backend::Docker).leave(&self.key);
+        self.ctx.shared.queue(crate::domain::app::verdict::Backend::Kubernetes).leave(&self.key);
+    }
+
+    pub(super) async fn report_failure(
+        &mut self,
+        app: &App,
+        runtime: Option<&dyn Runtime>,
+        instance: Option<&Instance>,
+    ) -> Duration {
+        self.give_back();
+        let Some(refusal) = self.refusal().cloned() else { return Duration::ZERO };
+        let doing = Doing::Failed(refusal.reason, refusal.message.clone());
+        let invalid = Some(&refusal).filter(|refusal| refusal.invalid);
+        let notes = self.notes.clone();
+        let told = Told { instance, invalid, notes: &notes, ..Told::only(&doing) };
+        self.reporter.report(app, runtime, told).await;
+        self.wait_for_failure()
+    }
+
+    /// Reports before or during steps.
+    pub(super) async fn report(
+        &mut self,
+        turn: Turn<'_>,
+        seen: Option<&Observed>,
+        doing: &Doing,
+        progress: Option<&Progress>,
+    ) {
+        self.report_all(turn, seen, doing, &Probe::Nobody, progress).await;
+    }
+
+    async fn report_all(
+        &mut self,
+        turn: Turn<'_>,
+        seen: Option<&Observed>,
+        doing: &Doing,
+        probe: &Probe,
+        progress: Option<&Progress>,
+    ) -> crate::domain::app::phase::Judgement {
+        let failed = self.refusal().map(|refusal| Doing::Failed(refusal.reason, refusal.message.clone()));
+        let (invalid, notes) = (self.invalid.clone(), self.notes.clone());
+        let told = Told {
+            instance: Some(&turn.prepared.instance),
+            seen,
+            probe,
+            doing: failed.as_ref().unwrap_or(doing),
+            invalid: invalid.as_ref(),
+            notes: &notes,
+            progress,
+            words: None,
+        };
+        self.reporter.report(turn.app, Some(turn.runtime), told).await
+    }
+}
+
+/// Whether every service has a container, or did its work.
+fn is_complete(instance: &Instance, seen: &Observed) -> bool {
+    instance.workload.services.iter().all(|service| seen.services.contains_key(&service.name))
+}
+
+/// How long until `spec.restartedAt` comes, where it lies ahead.
+fn restart_ahead(app: &App, now: jiff::Timestamp) -> Option<Duration> {
+    let at = app.spec.restarted_at.as_ref()?.0;
+    let running = app.spec.power == Power::Running;
+    Duration::try_from(at.duration_since(now)).ok().filter(|ahead| running && !ahead.is_zero())
+}
+
+/// Writes an App's finalizers over exactly what was read.
+pub async fn finalizers(ctx: &AppContext, app: &App, all: Vec<String>) -> Result<(), kube::Error> {
+    let namespace = app.metadata.namespace.as_deref().unwrap_or_default();
+    let name = app.metadata.name.as_deref().unwrap_or_default();
+    let api = Api::<App>::namespaced(ctx.base.client.clone(), namespace);
+    let metadata = json!({ "finalizers": all, "resourceVersion": app.metadata.resource_version });
+    let params = PatchParams { field_manager: Some("cocoasyncer/app".into()), ..PatchParams::default() };
+    in_time(api.patch(name, &params, &Patch::Merge(json!({ "metadata": metadata })))).await.map(|_| ())
+}

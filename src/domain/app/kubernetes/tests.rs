@@ -1,0 +1,1 @@
+//! What a rendering must say, on small instances.

@@ -1,0 +1,50 @@
+//! Something happened to an App's objects: watches of what carries our labels, nothing kept of it but the name.
+
+use std::fmt::Debug;
+
+use futures::stream::{BoxStream, StreamExt, select_all};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tracing::debug;
+
+use crate::api::{APP_LABEL, APP_UID_LABEL};
+
+/// Names of Apps with whose objects something happened; an empty one after a watch began anew.
+pub(super) fn stream(client: &Client) -> BoxStream<'static, String> {
+    let all = [
+        of::<Pod>(client),
+        of::<Deployment>(client),
+        of::<Job>(client),
+        of::<Service>(client),
+        of::<ConfigMap>(client),
+        of::<Secret>(client),
+        of::<PersistentVolumeClaim>(client),
+        of::<Ingress>(client),
+    ];
+    select_all(all).boxed()
+}
+
+fn of<K>(client: &Client) -> BoxStream<'static, String>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let config = Config::default().labels(APP_UID_LABEL);
+    let watch = watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), config).default_backoff();
+    let named = |event: Result<Event<PartialObjectMeta<K>>, watcher::Error>| match event {
+        Ok(Event::Apply(object) | Event::Delete(object)) => object.labels().get(APP_LABEL).cloned(),
+        Ok(Event::InitDone) => Some(String::new()),
+        Ok(Event::Init | Event::InitApply(_)) => None,
+        Err(error) => {
+            debug!(kind = %K::kind(&()), error = %error, "watch of applications' objects interrupted");
+            None
+        }
+    };
+    watch.filter_map(move |event| std::future::ready(named(event))).boxed()
+}
