@@ -2,10 +2,12 @@
 //! loops and servers out. It decides nothing that a setting or a loop could.
 
 pub mod accounts;
+pub mod apps;
 pub mod listening;
 pub mod plane;
 pub mod loops;
 pub mod servers;
+pub mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;

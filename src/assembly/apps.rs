@@ -10,11 +10,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::assembly::tokens;
-use crate::catalog::library::Library;
+use crate::catalog::library::{Library, Offer};
 use crate::catalog::sources::{Source, Sources};
 use crate::config::apps::AppAuth;
 use crate::config::{Plane, Settings};
 use crate::controllers::app::shared::AppContext;
+use crate::controllers::catalog::LOOK_EVERY;
 use crate::controllers::shared::context::Context;
 use crate::controllers::{app, catalog};
 use crate::domain::app::instance::AppKey;
@@ -51,13 +52,16 @@ impl Applications {
             AppAuth::Gateway(from) => Auth::Gateway(from.clone()),
             AppAuth::Tokens { file, made } => Auth::Tokens(tokens::read(file, *made)?),
         };
-        let library = Library::of([]);
+        let library = Library::of(Vec::<Offer>::new());
         let known = catalogue(settings, &ctx.client, &library, registry, stop, tasks).await?;
         let metrics = AppMetrics::default();
         metrics.register(registry).context("register the applications' metrics")?;
         let docker = docker(settings)?;
         let kubernetes = match &settings.plane {
-            Plane::Cluster(_) => Some(Arc::new(KubernetesRuntime::new(ctx.client.clone(), Options::default())) as Arc<dyn Runtime>),
+            Plane::Cluster(_) => {
+                Some(Arc::new(KubernetesRuntime::new(ctx.client.clone(), Options::default()))
+                    as Arc<dyn Runtime>)
+            }
             // A plane alone starts no pods.
             Plane::Embedded(_) => None,
         };
@@ -87,8 +91,20 @@ impl Applications {
     }
 
     /// The App API's state.
-    pub fn state(self, client: Client, http: &HttpMetrics) -> Arc<AppState> {
-        AppState::new(self.views, self.library, client, self.settings, self.senses, http)
+    pub fn state(&self, client: Client, http: &HttpMetrics) -> Arc<AppState> {
+        let Self { views, library, senses, settings } = self;
+        AppState::new(views.clone(), library.clone(), client, settings.clone(), senses.clone(), http)
+    }
+
+    /// Waits until all Apps are known.
+    pub async fn known(mut views: watch::Receiver<Arc<AppsView>>) {
+        // A sender that went means that we are stopping: then nobody cares.
+        let _ = views.changed().await;
+    }
+
+    /// The applications as they change.
+    pub fn views(&self) -> watch::Receiver<Arc<AppsView>> {
+        self.views.clone()
     }
 }
 
@@ -111,8 +127,13 @@ async fn catalogue(
     let sources = tokio::task::spawn_blocking(read).await.context("read the catalogue")?;
     let metrics = CatalogMetrics::default();
     metrics.register(registry).context("register the catalogue's metrics")?;
-    let every = catalog::LOOK_EVERY;
-    let wiring = catalog::Wiring { client: client.clone(), library: library.clone(), sources, metrics, every };
+    let wiring = catalog::Wiring {
+        client: client.clone(),
+        library: library.clone(),
+        sources,
+        metrics,
+        every: LOOK_EVERY,
+    };
     let known = CancellationToken::new();
     let told = known.clone();
     tasks.spawn_infallible("catalogue", catalog::run(wiring, stop.clone(), move || told.cancel()));
@@ -150,7 +171,9 @@ fn senses(docker: Option<Arc<dyn Runtime>>, kubernetes: Option<Arc<dyn Runtime>>
             for runtime in both {
                 match runtime.logs(&key, service.as_deref(), lines).await {
                     Ok(found) if found.is_empty() => trouble = "no container of it has a log".to_owned(),
-                    Ok(found) => return Ok(found.into_iter().map(|line| (line.service, line.text)).collect()),
+                    Ok(found) => {
+                        return Ok(found.into_iter().map(|line| (line.service, line.text)).collect());
+                    }
                     Err(error) => trouble = error.to_string(),
                 }
             }

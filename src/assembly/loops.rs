@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::assembly::accounts::opener;
+use crate::assembly::apps::Applications;
 use crate::config::Settings;
 use crate::controllers::accounts::{self, Directory, Open};
 use crate::controllers::board::Board;
@@ -43,6 +44,8 @@ pub struct Loops {
     pub zones: Arc<ArcSwap<Zones>>,
     /// Who is on which line.
     pub tables: Arc<LineTables>,
+    /// The applications.
+    pub apps: Applications,
     /// Cancelled once the zones hold what they held before this process started.
     pub seeded: CancellationToken,
 }
@@ -97,9 +100,11 @@ impl Loops {
         metrics.register(registry).context("register the loops' metrics")?;
         let stores = Stores::start(&client, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
         let ctx = Context::new(client.clone(), settings.node.clone(), stores, clock, provider_for, metrics);
+        let apps = Applications::start(settings, ctx.clone(), registry, &stop, tasks).await?;
         let owner = owner::load(&client, &settings.node, settings.owner_id.as_ref()).await;
         let owner = owner.context("who marks this installation's records")?;
         let joined = Joined {
+            apps,
             owner: watch::Sender::new(owner),
             owner_fixed: settings.owner_id.clone(),
             facts: Facts { api_port, reverse_proxy: settings.reverse_proxy },
@@ -117,6 +122,7 @@ impl Loops {
 }
 
 struct Joined {
+    apps: Applications,
     ctx: Context,
     facts: Facts,
     retained: Retained,
@@ -139,6 +145,7 @@ impl Joined {
         tasks: &mut Tasks,
     ) -> Loops {
         let Self {
+            apps,
             ctx,
             facts,
             retained,
@@ -162,6 +169,7 @@ impl Joined {
             views: views.subscribe(),
             zones,
             tables: tables.clone(),
+            apps,
             seeded: CancellationToken::new(),
         };
         let sink: Arc<dyn LineTableSink> = Arc::new(Tables(tables));

@@ -8,6 +8,7 @@ use kube::Client;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 
+use crate::assembly::apps::Applications;
 use crate::assembly::listening::Listening;
 use crate::assembly::loops::Loops;
 use crate::config::{Plane, Settings};
@@ -137,6 +138,7 @@ impl Sockets {
         });
         let reveal_to = settings.reveal_credentials_to.clone();
         let state = state::Settings { reveal_to, owner: settings.owner_id.clone() };
+        let apps = loops.apps.state(client.clone(), &http);
         let state = ApiState::new(loops.views.clone(), client, registry, &http, state)
             .context("register the cluster's metrics")?;
         // Set once: there is one start.
@@ -145,10 +147,13 @@ impl Sockets {
         tasks.spawn_infallible("renderings", async move {
             let _ = until.run_until_cancelled(passing).await;
         });
-        let api = crate::http::router(state);
+        let api = crate::http::router(state).merge(crate::http::app::router(apps));
+        let apps = Applications::known(loops.apps.views());
         let (ready, bound, mut views) = (readiness.take("http"), self.api, loops.views.clone());
         tasks.spawn_infallible("v1 API", async move {
-            let known = tokio::time::timeout(FIRST_VIEW, views.wait_for(|view| knows_itself(view)));
+            let cluster = async { drop(views.wait_for(|view| knows_itself(view)).await) };
+            let known = async { tokio::join!(cluster, apps) };
+            let known = tokio::time::timeout(FIRST_VIEW, known);
             if stop.run_until_cancelled(known).await.is_some() {
                 ready.ready();
                 bound.serve(api, http, Limits::default(), stop.cancelled_owned()).await;

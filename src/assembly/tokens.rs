@@ -92,7 +92,12 @@ mod tests {
         let text = "# who\n\neye read 0123456789abcdef\nhand operate fedcba9876543210\n";
         let tokens = parse(text).unwrap();
         assert_eq!(tokens.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["eye", "hand"]);
-        for bad in ["a b 0123456789abcdef", "a read", "a read short", "a read 0123456789abcdef\na read 0123456789abcdee"] {
+        for bad in [
+            "a b 0123456789abcdef",
+            "a read",
+            "a read short",
+            "a read 0123456789abcdef\na read 0123456789abcdee",
+        ] {
             let error = format!("{:#}", parse(bad).unwrap_err());
             assert!(error.contains("row") && !error.contains("0123456789"), "{error}");
         }

@@ -16,7 +16,7 @@ mod conformance;
 mod process;
 mod rfc2136;
 mod catalog;
-mod catalog_loop;
+mod library;
 mod app_api;
 mod docker;
 mod kubernetes;

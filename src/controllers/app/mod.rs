@@ -69,17 +69,20 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
     let mut passwords = ctx.shared.passwords.subscribe();
     let mut events = events(&ctx);
     announce(&ctx);
+    // The first one is sent even if there is no App: who waits for it learns that all are known.
+    let mut first = true;
     loop {
         let apps = ctx.base.stores.apps();
         workers.follow(&apps);
         let view = view::view(&ctx, &apps, &passwords.borrow_and_update());
         views.send_if_modified(|old| {
-            let news = **old != view;
+            let news = first || **old != view;
             if news {
                 *old = Arc::new(view);
             }
             news
         });
+        first = false;
         tokio::select! {
             () = ctx.base.stores.apps_changed() => {}
             changed = passwords.changed() => if changed.is_err() { return },

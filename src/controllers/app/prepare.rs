@@ -158,6 +158,7 @@ pub async fn prepare(
     };
     let fill = |choices: &_| {
         let order = Order {
+            pull_secret: spec.pull_secret_ref.as_ref().map(|secret| secret.name.as_str()),
             key: &key,
             uid: &uid,
             version: &pinned.version,

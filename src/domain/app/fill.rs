@@ -214,8 +214,6 @@ fn finished(
         admin_url: seen.admin_url,
         user_name: seen.user_name,
         password: seen.password,
-        domain: order.domain.map(str::to_owned),
-        pull_secret: order.pull_secret.map(str::to_owned),
         needs: metadata.needs,
         workload,
     }

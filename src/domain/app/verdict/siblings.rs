@@ -91,7 +91,7 @@ mod tests {
             environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             ..Service::default()
         };
-        let services = vec![
+        let services = [
             service("web", &[("DB_HOST", "my_db"), ("CACHE_HOST", "Cache"), ("SELF_HOST", "other_one")]),
             service("my_db", &[]),
             service("Cache", &[]),
