@@ -311,3 +311,6 @@ fn start(
 pub fn done(instance: &Instance, service: &Service, container: &Container) -> bool {
     container.state == State::Exited && container.exit == Some(0) && service.is_one_shot(&instance.workload)
 }
+
+#[cfg(test)]
+mod tests;
