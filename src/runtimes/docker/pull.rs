@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::engine::Engine;
 use super::error::{clip, status, told};
-use crate::domain::app::registry::{Credentials, Login};
+use crate::domain::app::registry::Login;
 use crate::domain::retry::Class;
 use crate::runtimes::{Aid, Kind, Progress, RuntimeError};
 
@@ -27,7 +27,7 @@ pub async fn pull(
     aid: &Aid<'_>,
 ) -> Result<(), RuntimeError> {
     let (from, tag) = parts(image);
-    let login = login(aid.credentials, image, &engine.index);
+    let login = aid.credentials.for_image(image, &engine.index);
     let mut options = CreateImageOptionsBuilder::new().from_image(from);
     if let Some(tag) = tag {
         options = options.tag(tag);
@@ -86,18 +86,6 @@ fn parts(image: &str) -> (&str, Option<&str>) {
 fn host(image: &str) -> Option<&str> {
     let (first, _) = image.split_once('/')?;
     (first.contains(['.', ':']) || first == "localhost").then_some(first)
-}
-
-/// The login for an image; `index` is the engine's own key for images that name no registry.
-fn login<'a>(credentials: &'a Credentials, image: &str, index: &str) -> Option<&'a Login> {
-    let of = |key: &str| credentials.logins.get(key);
-    match host(image) {
-        Some(host) => of(host),
-        None => of(index).or_else(|| {
-            let bare = index.split_once("://").map_or(index, |(_, rest)| rest);
-            of(bare.split('/').next().unwrap_or_default())
-        }),
-    }
 }
 
 /// Takes what the engine says of a layer; whether it tells something new.
@@ -213,21 +201,6 @@ mod tests {
         }
         assert_eq!(host("host.example:5000/a"), Some("host.example:5000"));
         assert_eq!((host("library/redis"), host("redis")), (None, None));
-    }
-
-    #[test]
-    fn a_login_is_found_by_the_registry_or_by_the_engines_key() {
-        let login_of = |user: &str| Login { user: user.into(), password: Secret::new("p") };
-        let logins = [
-            ("host.example".to_owned(), login_of("a")),
-            ("https://index.example/v1/".to_owned(), login_of("b")),
-        ];
-        let credentials = Credentials { logins: logins.into() };
-        let user = |image, index| login(&credentials, image, index).map(|login| login.user.as_str());
-        assert_eq!(user("host.example/x", "https://index.example/v1/"), Some("a"));
-        assert_eq!(user("redis:8", "https://index.example/v1/"), Some("b"));
-        assert_eq!(user("redis:8", "https://host.example/v1/"), Some("a"));
-        assert_eq!(user("other.example/x", "https://index.example/v1/"), None);
     }
 
     #[test]
