@@ -270,7 +270,7 @@ fn start(
         let older = |than| container.started.is_some_and(|started| started < than);
         let again = instance.wanted.restarted.is_some_and(older);
         let up = matches!(container.state, State::Running | State::Restarting);
-        if up && !again || done(instance, service, container) && !again {
+        if !again && (up || done(instance, service, container)) {
             return;
         }
         if up {
