@@ -15,6 +15,9 @@ use crate::telemetry::metrics::app::AppMetrics;
 struct State {
     waiting: BTreeMap<AppKey, Timestamp>,
     working: BTreeSet<AppKey>,
+    /// The number of the last turn that each namespace had, since nobody waited.
+    last: BTreeMap<String, u64>,
+    turns: u64,
 }
 
 /// The queue of one runtime.
@@ -83,6 +86,9 @@ impl Queue {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = act(&mut state);
+        if state.waiting.is_empty() && state.working.is_empty() {
+            state.last.clear();
+        }
         self.metrics.waiting(self.name, state.waiting.len());
         drop(state);
         self.changed.send_replace(());
@@ -98,12 +104,17 @@ impl Place {
         let ticket = |(key, since): (&AppKey, &Timestamp)| Ticket { key: key.clone(), since: *since };
         let waiting: Vec<Ticket> = state.waiting.iter().map(ticket).collect();
         let working: Vec<AppKey> = state.working.iter().cloned().collect();
-        let before =
-            order(&waiting, &working).iter().position(|key| *key == self.key).unwrap_or(waiting.len());
+        let before = order(&waiting, &working, &state.last)
+            .iter()
+            .position(|key| *key == self.key)
+            .unwrap_or(waiting.len());
         if self.queue.at_once.saturating_sub(working.len()) <= before {
             let position = before.saturating_sub(self.queue.at_once.saturating_sub(working.len())) + 1;
             return Err(u32::try_from(position).unwrap_or(u32::MAX));
         }
+        state.turns += 1;
+        let turn = state.turns;
+        state.last.insert(self.key.namespace.clone(), turn);
         state.working.insert(self.key.clone());
         drop(state);
         // Our drop takes us from those who wait and tells the others.
