@@ -240,9 +240,15 @@ async fn feed(api: Api<App>, sender: watch::Sender<Arc<AppsView>>) {
     while let Some(event) = events.next().await {
         let id = |app: &App| (app.name_any(), app.namespace().unwrap_or_default());
         match event {
-            Ok(Event::Apply(app) | Event::InitApply(app)) => drop(apps.insert(id(&app), app)),
+            // Half of a list is no view: an App that comes later in it would seem to be missing.
+            Ok(Event::Init) => continue,
+            Ok(Event::InitApply(app)) => {
+                apps.insert(id(&app), app);
+                continue;
+            }
+            Ok(Event::InitDone) => {}
+            Ok(Event::Apply(app)) => drop(apps.insert(id(&app), app)),
             Ok(Event::Delete(app)) => drop(apps.remove(&id(&app))),
-            Ok(Event::Init | Event::InitDone) => {}
             // A world whose control plane fails shows nothing.
             Err(_) => return,
         }
