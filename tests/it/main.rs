@@ -14,6 +14,7 @@ mod manifests;
 mod contract;
 mod conformance;
 mod process;
+mod process_apps;
 mod rfc2136;
 mod catalog;
 mod apps;

@@ -1,5 +1,5 @@
-//! The engine's events as names of applications. After each new connection an empty name is told, for what happened in
-//! between is not known.
+//! The engine's events as names of applications. When a connection is lost, and after each new one, an empty name is
+//! told: the engine may be gone, and what happened in between is not known.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,11 @@ pub fn events(door: Arc<Door>) -> BoxStream<'static, String> {
                         return Some((name, listening));
                     }
                 }
-                Some(Err(_)) | None => listening.stream = None,
+                // Whoever is told of nothing any more looks for itself, and finds that the engine is gone.
+                Some(Err(_)) | None => {
+                    listening.stream = None;
+                    return Some((String::new(), listening));
+                }
             }
         }
     }))

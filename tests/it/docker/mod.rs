@@ -5,6 +5,6 @@ mod events;
 mod files;
 mod life;
 mod pulls;
-mod registry;
+pub mod registry;
 mod safety;
 mod volumes;

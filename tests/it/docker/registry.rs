@@ -1,5 +1,5 @@
 //! A registry of images on the loopback address, where an engine needs no TLS: one good image, one for a login, one that
-//! is broken and one whose layer never comes to its end.
+//! is broken, one whose layer never comes to its end and one whose layer waits until it is released.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub struct Registry {
     pub at: SocketAddr,
     /// How many layers are being poured out without an end.
     pub pouring: watch::Receiver<usize>,
+    images: Arc<Images>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -36,7 +37,9 @@ impl Drop for Registry {
 }
 
 struct Images {
-    layer: Vec<u8>,
+    layers: Vec<Vec<u8>>,
+    /// Whether the image `slow` goes on.
+    open: watch::Sender<bool>,
     config: Vec<u8>,
     manifest: Vec<u8>,
     pouring: watch::Sender<usize>,
@@ -45,28 +48,44 @@ struct Images {
 impl Registry {
     /// A registry whose image no engine has yet, for `name` stands in its layer.
     pub async fn start(name: &str) -> Self {
+        Self::over(Vec::new(), name).await
+    }
+
+    /// The same with archives below that layer.
+    pub async fn over(mut layers: Vec<Vec<u8>>, name: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let layer = tar("file", name.repeat(50_000).as_bytes());
+        layers.push(tar("file", name.repeat(50_000).as_bytes()));
+        let sums: Vec<String> = layers.iter().map(|layer| sum(layer)).collect();
         let config = json!({
             "architecture": "amd64", "os": "linux", "config": { "Cmd": ["sh"] },
-            "rootfs": { "type": "layers", "diff_ids": [sum(&layer)] },
+            "rootfs": { "type": "layers", "diff_ids": sums },
         });
         let config = config.to_string().into_bytes();
+        let layer = |layer: &Vec<u8>| {
+            let kind = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+            json!({ "mediaType": kind, "size": layer.len(), "digest": sum(layer) })
+        };
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": { "mediaType": "application/vnd.docker.container.image.v1+json", "size": config.len(), "digest": sum(&config) },
-            "layers": [{ "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": layer.len(), "digest": sum(&layer) }],
+            "layers": layers.iter().map(layer).collect::<Vec<_>>(),
         });
         let (sender, pouring) = watch::channel(0);
-        let images = Images { layer, config, manifest: manifest.to_string().into_bytes(), pouring: sender };
+        let (open, manifest) = (watch::Sender::new(false), manifest.to_string().into_bytes());
+        let images = Arc::new(Images { layers, open, config, manifest, pouring: sender });
         let app = Router::new()
             .route("/v2/", get(ping))
             .route("/v2/{image}/manifests/{reference}", get(manifests))
             .route("/v2/{image}/blobs/{digest}", get(blobs))
-            .with_state(Arc::new(images));
+            .with_state(images.clone());
         let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { at, pouring, serving }
+        Self { at, pouring, images, serving }
+    }
+
+    /// From now on the image `slow` comes as fast as others.
+    pub fn release(&self) {
+        self.images.open.send_replace(true);
     }
 
     /// An image of this registry.
@@ -134,7 +153,7 @@ async fn manifests(
         return locked();
     }
     match image.as_str() {
-        "good" | "locked" | "endless" => {
+        "good" | "locked" | "endless" | "slow" => {
             let headers = [(header::CONTENT_TYPE, MANIFEST.to_owned())];
             (headers, [("Docker-Content-Digest", sum(&images.manifest))], images.manifest.clone())
                 .into_response()
@@ -158,11 +177,16 @@ async fn blobs(
     if wanted == sum(&images.config) {
         return images.config.clone().into_response();
     }
-    if image != "endless" {
-        return images.layer.clone().into_response();
+    let place = images.layers.iter().position(|layer| sum(layer) == wanted);
+    let Some(place) = place else { return StatusCode::NOT_FOUND.into_response() };
+    let last = place + 1 == images.layers.len();
+    if image == "slow" && last {
+        return slowly(images, place);
     }
-    images.pouring.send_modify(|count| *count += 1);
-    let end = Pouring(images.clone());
+    if image != "endless" || !last {
+        return images.layers[place].clone().into_response();
+    }
+    let end = Pouring::begin(&images);
     // It drips: an engine notices that nobody listens any more when it has something to write.
     let tick = tokio::time::interval(std::time::Duration::from_millis(20));
     let drips = futures::stream::unfold((tick, end), async |(mut tick, end)| {
@@ -173,7 +197,27 @@ async fn blobs(
     (length, Body::from_stream(drips)).into_response()
 }
 
+/// A beginning, and the rest when the registry is released.
+fn slowly(images: Arc<Images>, place: usize) -> Response {
+    let length = [(header::CONTENT_LENGTH, images.layers[place].len())];
+    let (end, mut open) = (Pouring::begin(&images), images.open.subscribe());
+    let first = images.layers[place][..512].to_vec();
+    let rest = async move {
+        let _ = open.wait_for(|open| *open).await;
+        Ok(end.0.layers[place][512..].to_vec())
+    };
+    let first = futures::stream::iter([Ok::<_, std::io::Error>(first)]);
+    (length, Body::from_stream(futures::StreamExt::chain(first, futures::stream::once(rest)))).into_response()
+}
+
 struct Pouring(Arc<Images>);
+
+impl Pouring {
+    fn begin(images: &Arc<Images>) -> Self {
+        images.pouring.send_modify(|count| *count += 1);
+        Self(images.clone())
+    }
+}
 
 impl Drop for Pouring {
     fn drop(&mut self) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use cocoasyncer::api::APP_LABEL;
@@ -44,12 +44,13 @@ pub struct Lab {
     pub apps: tempfile::TempDir,
     socket: String,
     names: Mutex<BTreeSet<String>>,
+    images: Mutex<BTreeSet<String>>,
 }
 
 /// The engine with these images in it; none where there is none and none can be had, which is said.
 #[allow(clippy::print_stderr, reason = "a skip is loud")]
 pub async fn lab(images: &[&str]) -> Option<Lab> {
-    let socket = match tool("engine.sh", &[]) {
+    let socket = match tool("engine.sh", &[], None) {
         Ok(socket) => socket,
         Err(why) => {
             let must = std::env::var_os("CI").is_some() || std::env::var_os("COCOA_REQUIRE_DOCKER").is_some();
@@ -58,10 +59,7 @@ pub async fn lab(images: &[&str]) -> Option<Lab> {
             return None;
         }
     };
-    tool("images.sh", &[&["tiny"], images].concat()).unwrap();
-    let apps = tempfile::tempdir().unwrap();
-    let runtime = DockerRuntime::new(&socket, apps.path()).unwrap();
-    Some(Lab { runtime, docker: connect(&socket).await, apps, socket, names: Mutex::default() })
+    Some(Lab::at(&socket, images).await)
 }
 
 async fn connect(socket: &str) -> Docker {
@@ -69,9 +67,11 @@ async fn connect(socket: &str) -> Docker {
     docker.negotiate_version().await.unwrap()
 }
 
-fn tool(name: &str, arguments: &[&str]) -> Result<String, String> {
+fn tool(name: &str, arguments: &[&str], engine: Option<&str>) -> Result<String, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name);
-    let ran = Command::new(path).args(arguments).output().map_err(|error| error.to_string())?;
+    let mut command = Command::new(path);
+    command.args(arguments).envs(engine.map(|engine| ("DOCKER_HOST", engine)));
+    let ran = command.output().map_err(|error| error.to_string())?;
     match ran.status.success() {
         true => Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned()),
         false => Err(String::from_utf8_lossy(&ran.stderr).into_owned()),
@@ -115,6 +115,21 @@ impl Default for Setting<'_> {
 }
 
 impl Lab {
+    /// The engine behind a socket (`unix:///...`), with these images in it.
+    pub async fn at(socket: &str, images: &[&str]) -> Self {
+        tool("images.sh", &[&["tiny"], images].concat(), Some(socket)).unwrap();
+        let apps = tempfile::tempdir().unwrap();
+        let runtime = DockerRuntime::new(socket, apps.path()).unwrap();
+        let docker = connect(socket).await;
+        let (names, images) = (Mutex::default(), Mutex::default());
+        Self { runtime, docker, apps, socket: socket.to_owned(), names, images }
+    }
+
+    /// An image that goes with this lab, should it be there then.
+    pub fn forgets(&self, image: &str) {
+        self.images.lock().unwrap().insert(image.to_owned());
+    }
+
     /// A name for an application that no other test has; what carries it goes with this lab.
     pub fn name(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -182,6 +197,11 @@ impl Lab {
             backend: Backend::Docker,
         };
         fill::instantiate(template, Arc::new(files), &order).unwrap()
+    }
+
+    /// Where the engine listens: `unix:///...`.
+    pub fn address(&self) -> &str {
+        &self.socket
     }
 
     /// Where the engine listens: a path.
@@ -289,11 +309,14 @@ async fn things(docker: &Docker, app: &str) -> Vec<(&'static str, String)> {
 impl Drop for Lab {
     fn drop(&mut self) {
         let (socket, names) = (self.socket.clone(), self.names.lock().unwrap().clone());
+        let images = self.images.lock().unwrap().clone();
         // The test's own runtime can't be waited for from within.
         let clearing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let docker = connect(&socket).await;
+                // An engine that the test stopped took everything with it.
+                let Ok(docker) = Docker::connect_with_unix(&socket, 60, API_DEFAULT_VERSION) else { return };
+                let Ok(docker) = docker.negotiate_version().await else { return };
                 for app in names {
                     // Containers come first in the order of the alphabet, and hold the others.
                     for (kind, name) in things(&docker, &app).await {
@@ -304,6 +327,10 @@ impl Drop for Lab {
                             _ => docker.remove_network(&name).await,
                         };
                     }
+                }
+                for image in images {
+                    let force = RemoveImageOptionsBuilder::new().force(true).build();
+                    let _ = docker.remove_image(&image, Some(force), None).await;
                 }
             });
         });

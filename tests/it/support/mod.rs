@@ -1,6 +1,7 @@
 //! A world: the embedded plane, the loops and a provider in memory, with a clock and deaths that a test decides.
 
 pub mod ali;
+pub mod apps;
 pub mod engine;
 pub mod objects;
 pub mod process;

@@ -1,0 +1,9 @@
+//! Applications by the whole product as a process, on a real Docker engine: installed, used, killed in every phase.
+
+mod drift;
+mod engine;
+mod kills;
+mod pulls;
+mod single;
+mod upgrades;
+mod wordpress;
