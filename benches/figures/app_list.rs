@@ -49,6 +49,7 @@ fn app(index: u16) -> AppView {
         admin_url: Some(format!("http://203.0.113.1:{port}/wp-admin")),
         user_name: Some("admin".into()),
         password: Some(Secret::new("sixteen-letters1")),
+        masks: vec![Secret::new("sixteen-letters1")],
         default_domain: None,
         set_domain: None,
         progress: None,

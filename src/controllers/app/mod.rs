@@ -22,6 +22,9 @@ pub mod report;
 pub mod upgrade;
 pub mod serve;
 pub mod finalize;
+pub mod telling;
+pub mod probing;
+pub mod steps;
 pub mod worker;
 pub mod view;
 
@@ -66,7 +69,7 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
     let mut workers =
         Workers { ctx: ctx.clone(), running: BTreeMap::new(), tasks: JoinSet::new(), catalogue: 0 };
     let mut offers = ctx.library.subscribe();
-    let mut passwords = ctx.shared.passwords.subscribe();
+    let mut secrets = ctx.shared.secrets.subscribe();
     let mut events = events(&ctx);
     announce(&ctx);
     // The first one is sent even if there is no App: who waits for it learns that all are known.
@@ -74,7 +77,7 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
     loop {
         let apps = ctx.base.stores.apps();
         workers.follow(&apps);
-        let view = view::view(&ctx, &apps, &passwords.borrow_and_update());
+        let view = view::view(&ctx, &apps, &secrets.borrow_and_update());
         views.send_if_modified(|old| {
             let news = first || **old != view;
             if news {
@@ -85,7 +88,7 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
         first = false;
         tokio::select! {
             () = ctx.base.stores.apps_changed() => {}
-            changed = passwords.changed() => if changed.is_err() { return },
+            changed = secrets.changed() => if changed.is_err() { return },
             changed = offers.changed() => if changed.is_ok() { workers.catalogue += 1 } else { return },
             Some(name) = events.next() => workers.wake(&name),
         }

@@ -10,7 +10,7 @@ use crate::catalog::library::Library;
 use crate::controllers::app::queue::Queue;
 use crate::controllers::shared::context::Context;
 use crate::domain::app::finding::Right;
-use crate::domain::app::instance::AppKey;
+use crate::domain::app::instance::{AppKey, Instance};
 use crate::domain::app::verdict::Backend;
 use crate::domain::secret::Secret;
 use crate::runtimes::Runtime;
@@ -77,7 +77,7 @@ impl AppContext {
             choosing: Mutex::new(()),
             docker: queue("docker"),
             kubernetes: queue("kubernetes"),
-            passwords: watch::Sender::default(),
+            secrets: watch::Sender::default(),
         };
         let (settings, shared) = (Arc::new(settings), Arc::new(shared));
         Self { base, library, docker, kubernetes, settings, metrics, shared }
@@ -115,8 +115,17 @@ pub struct Shared {
     pub choosing: Mutex<()>,
     docker: Arc<Queue>,
     kubernetes: Arc<Queue>,
-    /// Passwords of first users, for the view.
-    pub passwords: watch::Sender<BTreeMap<AppKey, Secret>>,
+    /// Secrets of applications, for the view.
+    pub secrets: watch::Sender<BTreeMap<AppKey, Known>>,
+}
+
+/// What the view needs of an application's secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its first user's password.
+    pub password: Option<Secret>,
+    /// What must not be seen in its log.
+    pub masks: Vec<Secret>,
 }
 
 impl Shared {
@@ -132,17 +141,16 @@ impl Shared {
     pub fn forget(&self, key: &AppKey) {
         self.docker.leave(key);
         self.kubernetes.leave(key);
-        self.passwords.send_if_modified(|known| known.remove(key).is_some());
+        self.secrets.send_if_modified(|known| known.remove(key).is_some());
     }
 
-    /// Notes an App's first user's password.
-    pub fn note_password(&self, key: &AppKey, password: Option<&Secret>) {
-        self.passwords.send_if_modified(|known| {
-            let news = known.get(key) != password;
-            match password {
-                Some(password) if news => drop(known.insert(key.clone(), password.clone())),
-                None => drop(known.remove(key)),
-                Some(_) => {}
+    /// Notes an application's secrets.
+    pub fn note(&self, key: &AppKey, instance: &Instance) {
+        let fresh = Known { password: instance.password.clone(), masks: instance.masks.clone() };
+        self.secrets.send_if_modified(|known| {
+            let news = known.get(key) != Some(&fresh);
+            if news {
+                known.insert(key.clone(), fresh);
             }
             news
         });

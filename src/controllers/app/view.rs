@@ -1,4 +1,4 @@
-//! The applications as the App API shows them, from their objects and the passwords that the workers know.
+//! The applications as the App API shows them, from their objects and the secrets that the workers know.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,13 @@ use kube::ResourceExt;
 use crate::api::app::{App, AppStatus, Power};
 use crate::api::condition::types;
 use crate::controllers::app::key_of;
-use crate::controllers::app::shared::AppContext;
+use crate::controllers::app::shared::{AppContext, Known};
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::phase::Phase;
 use crate::domain::app::view::{AppView, AppsView};
-use crate::domain::secret::Secret;
 
 /// The view; counts the phases on the way.
-pub fn view(ctx: &AppContext, apps: &[App], passwords: &BTreeMap<AppKey, Secret>) -> AppsView {
+pub fn view(ctx: &AppContext, apps: &[App], secrets: &BTreeMap<AppKey, Known>) -> AppsView {
     let mut oldest: BTreeMap<String, &App> = BTreeMap::new();
     for app in apps {
         let rank = |app: &App| (app.creation_timestamp().map(|time| time.0), key_of(app));
@@ -26,7 +25,7 @@ pub fn view(ctx: &AppContext, apps: &[App], passwords: &BTreeMap<AppKey, Secret>
     let mut counts: BTreeMap<Phase, i64> = BTreeMap::new();
     apps.iter().for_each(|app| *counts.entry(phase(app)).or_default() += 1);
     ctx.metrics.apps(&counts);
-    AppsView { apps: oldest.into_values().map(|app| one(ctx, app, passwords)).collect() }
+    AppsView { apps: oldest.into_values().map(|app| one(ctx, app, secrets)).collect() }
 }
 
 /// Where an App is; one that nobody has looked at yet waits.
@@ -40,9 +39,10 @@ fn phase(app: &App) -> Phase {
     }
 }
 
-fn one(ctx: &AppContext, app: &App, passwords: &BTreeMap<AppKey, Secret>) -> AppView {
+fn one(ctx: &AppContext, app: &App, secrets: &BTreeMap<AppKey, Known>) -> AppView {
     let nothing = AppStatus::default();
     let (key, status) = (key_of(app), app.status.as_ref().unwrap_or(&nothing));
+    let known = secrets.get(&key);
     let offer = ctx.library.get(&app.spec.app_name);
     let title = offer.as_ref().and_then(|offer| Some(offer.checked.metadata.as_ref()?.title.clone()));
     let ready = status.conditions.iter().find(|condition| condition.type_ == types::READY);
@@ -60,7 +60,8 @@ fn one(ctx: &AppContext, app: &App, passwords: &BTreeMap<AppKey, Secret>) -> App
         url: status.url.clone(),
         admin_url: status.admin_url.clone(),
         user_name: status.user_name.clone(),
-        password: passwords.get(&key).cloned(),
+        password: known.and_then(|known| known.password.clone()),
+        masks: known.map(|known| known.masks.clone()).unwrap_or_default(),
         default_domain: status.domain.clone(),
         set_domain: app.spec.domain.clone(),
         progress: status.progress.clone(),

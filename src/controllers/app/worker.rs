@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -12,32 +12,31 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::api::WORKLOAD_FINALIZER;
-use crate::api::app::{App, Power, Progress, Revision};
-use crate::controllers::app::carry::{self, Meter};
-use crate::controllers::app::choices::{forget_ports, in_time};
+use crate::api::app::{App, Power, Revision};
+use crate::controllers::app::choices::in_time;
 use crate::controllers::app::crashes::Crashes;
 use crate::controllers::app::prepare::{self, Prepared, Refusal};
+use crate::controllers::app::probing::Prober;
 use crate::controllers::app::queue::Slot;
-use crate::controllers::app::report::{Reporter, Told};
+use crate::controllers::app::report::Reporter;
 use crate::controllers::app::revision::{self, Pinned, Written};
 use crate::controllers::app::shared::{AppContext, kind_of};
+use crate::controllers::app::telling::{At, Failure};
 use crate::controllers::app::upgrade::Aim;
 use crate::controllers::app::{finalize, serve};
 use crate::domain::app::instance::{AppKey, Instance};
-use crate::domain::app::observed::{Observed, Probe, State};
-use crate::domain::app::phase::{Doing, INIT_GRACE, Phase, STEADY, is_steady, judge};
-use crate::domain::app::plan::{Plan, Step, plan, waves};
-use crate::domain::retry::{Class, retry_in};
+use crate::domain::app::observed::{Observed, Probe};
+use crate::domain::app::phase::{Doing, Phase, STEADY, is_steady, judge};
+use crate::domain::app::plan::{Plan, plan};
+use crate::domain::retry::Class;
 use crate::runtimes::{Kind, Runtime, RuntimeError};
 
 /// At rest an application is looked at after this long, whatever was or wasn't heard of it.
 pub const RESYNC: Duration = Duration::from_secs(300);
 /// While something is awaited, events may be missed for this long.
 const POLL: Duration = Duration::from_secs(3);
-/// A pull's progress is written at most so often.
-const PROGRESS: Duration = Duration::from_secs(1);
 /// Longest that a single look or probe may take.
-const LOOK_DEADLINE: Duration = Duration::from_secs(60);
+pub const LOOK_DEADLINE: Duration = Duration::from_secs(60);
 /// Turns without a pause from which on something goes round in circles.
 const TURNS: u32 = 64;
 
@@ -69,32 +68,6 @@ impl Situation {
     }
 }
 
-/// Where it failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum At {
-    Preparing,
-    Looking,
-    Step(Step),
-}
-
-/// A failure; it stays until what failed succeeds, or the App is edited.
-struct Failure {
-    at: At,
-    refusal: Refusal,
-    count: u32,
-    until: Instant,
-}
-
-/// What is known of the serving port.
-#[derive(Default)]
-struct Prober {
-    /// The container, and its start, that answered.
-    answered: Option<(String, Option<jiff::Timestamp>)>,
-    silent: u32,
-    last: Option<String>,
-    next: Option<Instant>,
-}
-
 /// A worker with what it remembers; but for the draft of the status all of it can be lost without harm.
 pub struct Worker {
     pub(super) ctx: AppContext,
@@ -109,10 +82,10 @@ pub struct Worker {
     /// Why what the App says now isn't what runs.
     pub(super) invalid: Option<Refusal>,
     pub(super) notes: Vec<(&'static str, String)>,
-    failure: Option<Failure>,
-    prober: Prober,
+    pub(super) failure: Option<Failure>,
+    pub(super) prober: Prober,
     /// Something was heard of the application, or nothing for long.
-    heard: bool,
+    pub(super) heard: bool,
     /// Failures in a row of the removal.
     pub(super) stuck: u32,
     /// Failures in a row of a change of version, and until when it rests.
@@ -258,7 +231,7 @@ impl Worker {
         let Turn { app, runtime, prepared } = turn;
         let instance = &prepared.instance;
         self.notes.clone_from(&prepared.notes);
-        self.ctx.shared.note_password(&self.key, instance.password.as_ref());
+        self.ctx.shared.note(&self.key, instance);
         let mut seen = match self.look(runtime, instance).await {
             Ok(seen) => seen,
             Err(refusal) => {
@@ -284,12 +257,6 @@ impl Worker {
         self.carry_out(turn, &seen, &todo).await
     }
 
-    /// Whether a turn in the queue is needed first.
-    fn must_queue(&self, Turn { prepared, .. }: Turn<'_>, seen: &Observed, todo: &Plan) -> bool {
-        let first = self.reporter.draft.revision.is_none() && !is_complete(&prepared.instance, seen);
-        self.slot.is_none() && prepared.instance.wanted.running && (first || todo.pulls().next().is_some())
-    }
-
     pub(super) async fn look(
         &mut self,
         runtime: &dyn Runtime,
@@ -304,94 +271,6 @@ impl Worker {
         let seen = seen.map_err(|error| Refusal::runtime(&error))?;
         self.heal(|failure| failure.at == At::Looking);
         Ok(seen)
-    }
-
-    /// Waits for a turn; comes back with it, and what was seen before is old then.
-    pub(super) async fn queue(&mut self, turn: Turn<'_>, seen: &Observed, doing: &Doing) -> Option<Duration> {
-        let first = self.reporter.draft.revision.is_none();
-        if first
-            && seen.services.is_empty()
-            && let Err(refusal) = prepare::enough(turn.runtime, &turn.prepared.instance).await
-        {
-            self.fail(At::Preparing, refusal);
-            let instance = Some(&turn.prepared.instance);
-            return Some(self.report_failure(turn.app, Some(turn.runtime), instance).await);
-        }
-        let now = self.ctx.base.now();
-        let since = self.reporter.draft.queued_at.get_or_insert(MicroTime(now)).0;
-        let queue = self.ctx.shared.queue(turn.runtime.backend()).clone();
-        let mut place = queue.enter(&self.key, since);
-        loop {
-            match place.try_take() {
-                Ok(slot) => {
-                    self.slot = Some(slot);
-                    return None;
-                }
-                Err(position) => {
-                    let queue_position = Some(position);
-                    let step = "waits for its turn".to_owned();
-                    let progress = Progress { step, queue_position, ..Progress::default() };
-                    self.report(turn, Some(seen), doing, Some(&progress)).await;
-                }
-            }
-            place.changed().await;
-        }
-    }
-
-    /// Takes the steps; none: look again at once.
-    async fn carry_out(&mut self, turn: Turn<'_>, seen: &Observed, todo: &Plan) -> Option<Duration> {
-        for wave in waves(&turn.prepared.instance, &todo.steps) {
-            let pulls = matches!(wave.first(), Some(Step::Pull(_)));
-            let doing = if pulls { Doing::Pulling } else { Doing::Working };
-            self.report(turn, Some(seen), &doing, None).await;
-            if let Err((step, error)) = self.take(turn, &wave).await {
-                return Some(self.step_failed(turn, seen, step, &error).await);
-            }
-            self.heal(|failure| matches!(&failure.at, At::Step(step) if wave.contains(step)));
-        }
-        self.heard = true;
-        None
-    }
-
-    /// Takes the steps of one wave, and tells how far they are.
-    pub(super) async fn take(&mut self, turn: Turn<'_>, wave: &[Step]) -> Result<(), (Step, RuntimeError)> {
-        let meter = Meter::default();
-        let Prepared { instance, credentials, .. } = turn.prepared;
-        let work = carry::wave((turn.runtime, &self.ctx.metrics), instance, credentials, wave, &meter);
-        let reporter = &mut self.reporter;
-        let tell = async {
-            loop {
-                meter.moved().await;
-                reporter.progress(turn.app, meter.told()).await;
-                tokio::time::sleep(PROGRESS).await;
-            }
-        };
-        tokio::select! {
-            done = work => done,
-            () = tell => Ok(()),
-        }
-    }
-
-    async fn step_failed(
-        &mut self,
-        turn: Turn<'_>,
-        seen: &Observed,
-        step: Step,
-        error: &RuntimeError,
-    ) -> Duration {
-        let mut refusal = Refusal::runtime(error);
-        refusal.message = turn.prepared.instance.masked(&format!("{step}: {}", refusal.message));
-        warn!(app = %self.key, step = %step, error = %refusal.message, "step failed");
-        if error.kind == Kind::PortTaken && self.reporter.draft.revision.is_none() {
-            // It was free when it was chosen and never used since: another one does as well.
-            if let Err(error) = forget_ports(&self.ctx, &self.key).await {
-                warn!(app = %self.key, error = %error, "the ports that were chosen are not forgotten");
-            }
-        }
-        self.fail(At::Step(step), refusal);
-        self.give_back();
-        self.report(turn, Some(seen), &Doing::Settled, None).await;
-        self.wait_for_failure()
     }
 
     /// There is nothing to do now: judges, and tells when to look again.
@@ -462,139 +341,6 @@ impl Worker {
         draft.revisions.retain(|revision| revision.number != number);
         draft.revisions.push(Revision { number, app_version: pinned.version.clone(), at });
     }
-
-    /// Whether it answers, as far as that is not known already.
-    async fn probe(&mut self, Turn { runtime, prepared, .. }: Turn<'_>, seen: &Observed) -> Probe {
-        let instance = &prepared.instance;
-        let Some(serving) = &instance.serving else { return Probe::Nobody };
-        let container = seen.services.get(&serving.service).filter(|c| c.state == State::Running);
-        let Some(container) = container.filter(|c| c.health.is_none() && instance.wanted.running) else {
-            return Probe::Nobody;
-        };
-        let this = Some((container.id.clone(), container.started));
-        if self.prober.answered == this && !self.heard {
-            return Probe::Answers;
-        }
-        let now = Instant::now();
-        if let (Some(next), Some(words)) = (self.prober.next, &self.prober.last)
-            && now < next
-        {
-            return Probe::Silent(words.clone());
-        }
-        let asked = tokio::time::timeout(LOOK_DEADLINE, runtime.probe(instance, seen)).await;
-        let probe = asked.unwrap_or_else(|_| Probe::Silent("no answer in time".into()));
-        match &probe {
-            Probe::Silent(words) => {
-                let grace = Duration::try_from(INIT_GRACE).unwrap_or(RESYNC);
-                let quick = Duration::from_millis(100)
-                    .saturating_mul(2u32.saturating_pow(self.prober.silent.min(16)));
-                let slow = self.prober.silent < 128;
-                let wait = quick.min(if slow { Duration::from_secs(5) } else { grace / 10 });
-                (self.prober.answered, self.prober.last) = (None, Some(words.clone()));
-                (self.prober.silent, self.prober.next) =
-                    (self.prober.silent.saturating_add(1), Some(now + wait));
-            }
-            Probe::Answers | Probe::Nobody => self.prober = Prober { answered: this, ..Prober::default() },
-        }
-        probe
-    }
-
-    /// Notes a failure; the same one again waits longer.
-    fn fail(&mut self, at: At, refusal: Refusal) {
-        let same = self.failure.as_ref().filter(|failure| failure.at == at);
-        let count = same.map_or(0, |failure| failure.count.saturating_add(1));
-        // Most edits that help are made elsewhere, in a registry or a Secret: nobody tells us of them.
-        let wait = retry_in(refusal.class, count, 0.5).unwrap_or(RESYNC);
-        self.failure = Some(Failure { at, refusal, count, until: Instant::now() + wait });
-    }
-
-    fn heal(&mut self, is_over: impl FnOnce(&Failure) -> bool) {
-        if self.failure.as_ref().is_some_and(is_over) {
-            self.failure = None;
-        }
-    }
-
-    pub(super) fn clear_failure(&mut self) {
-        self.failure = None;
-    }
-
-    /// How often in a row the last failure happened.
-    pub(super) fn failures(&self) -> u32 {
-        self.failure.as_ref().map_or(0, |failure| failure.count + 1)
-    }
-
-    /// The last failure, if it is still one.
-    pub(super) fn refusal(&self) -> Option<&Refusal> {
-        self.failure.as_ref().map(|failure| &failure.refusal)
-    }
-
-    fn wait_for_failure(&self) -> Duration {
-        let until = self.failure.as_ref().map(|failure| failure.until);
-        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())).min(RESYNC)
-    }
-
-    /// Gives the turn back and leaves the queue.
-    pub(super) fn give_back(&mut self) {
-        self.slot = None;
-        self.reporter.draft.queued_at = None;
-        self.ctx.shared.queue(crate::domain::app::verdict::Backend::Docker).leave(&self.key);
-        self.ctx.shared.queue(crate::domain::app::verdict::Backend::Kubernetes).leave(&self.key);
-    }
-
-    pub(super) async fn report_failure(
-        &mut self,
-        app: &App,
-        runtime: Option<&dyn Runtime>,
-        instance: Option<&Instance>,
-    ) -> Duration {
-        self.give_back();
-        let Some(refusal) = self.refusal().cloned() else { return Duration::ZERO };
-        let doing = Doing::Failed(refusal.reason, refusal.message.clone());
-        let invalid = Some(&refusal).filter(|refusal| refusal.invalid);
-        let notes = self.notes.clone();
-        let told = Told { instance, invalid, notes: &notes, ..Told::only(&doing) };
-        self.reporter.report(app, runtime, told).await;
-        self.wait_for_failure()
-    }
-
-    /// Reports before or during steps.
-    pub(super) async fn report(
-        &mut self,
-        turn: Turn<'_>,
-        seen: Option<&Observed>,
-        doing: &Doing,
-        progress: Option<&Progress>,
-    ) {
-        self.report_all(turn, seen, doing, &Probe::Nobody, progress).await;
-    }
-
-    async fn report_all(
-        &mut self,
-        turn: Turn<'_>,
-        seen: Option<&Observed>,
-        doing: &Doing,
-        probe: &Probe,
-        progress: Option<&Progress>,
-    ) -> crate::domain::app::phase::Judgement {
-        let failed = self.refusal().map(|refusal| Doing::Failed(refusal.reason, refusal.message.clone()));
-        let (invalid, notes) = (self.invalid.clone(), self.notes.clone());
-        let told = Told {
-            instance: Some(&turn.prepared.instance),
-            seen,
-            probe,
-            doing: failed.as_ref().unwrap_or(doing),
-            invalid: invalid.as_ref(),
-            notes: &notes,
-            progress,
-            words: None,
-        };
-        self.reporter.report(turn.app, Some(turn.runtime), told).await
-    }
-}
-
-/// Whether every service has a container, or did its work.
-fn is_complete(instance: &Instance, seen: &Observed) -> bool {
-    instance.workload.services.iter().all(|service| seen.services.contains_key(&service.name))
 }
 
 /// How long until `spec.restartedAt` comes, where it lies ahead.

@@ -142,12 +142,17 @@ impl fmt::Debug for Instance {
 impl Instance {
     /// `text` with every secret of the application as `***`.
     pub fn masked(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.masks.iter().filter(|secret| !secret.is_empty()) {
-            if text.contains(secret.expose()) {
-                text = text.replace(secret.expose(), "***");
-            }
-        }
-        text
+        masked(&self.masks, text)
     }
+}
+
+/// `text` with each of `secrets` as `***`.
+pub fn masked(secrets: &[Secret], text: &str) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        if text.contains(secret.expose()) {
+            text = text.replace(secret.expose(), "***");
+        }
+    }
+    text
 }

@@ -38,6 +38,8 @@ pub struct AppView {
     pub user_name: Option<String>,
     /// That user's password.
     pub password: Option<Secret>,
+    /// What must not be seen in its log; empty: not known yet.
+    pub masks: Vec<Secret>,
     /// The name under which it is served.
     pub default_domain: Option<String>,
     /// The name that its owner chose.

@@ -49,6 +49,9 @@ async fn logs(state: &AppState, params: &Params) -> Result<Bytes, Failure> {
     let Some(logs) = &state.senses.logs else {
         return Err(Failure::new(Code::SystemError, "no runtime is connected that has logs"));
     };
+    if app.masks.is_empty() {
+        return Err(Failure::new(Code::SystemError, "its secrets are not known yet: ask again in a moment"));
+    }
     let read = logs(app.key.clone(), service, lines).await;
     Ok(log(app, read.map_err(|why| Failure::new(Code::SystemError, why))?))
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::domain::app::instance::masked;
 use crate::domain::app::phase::Phase;
 use crate::domain::app::view::{AppView, AppsView};
 use crate::wire::app::words::{Code, Language};
@@ -243,14 +244,9 @@ pub fn list(view: &AppsView, only: Option<&str>, reveal: Reveal) -> Bytes {
     done(apps)
 }
 
-/// The answer of a log: lines with `app`'s password as `***`, whoever let it through.
+/// The answer of a log: lines with `app`'s secrets as `***`, whoever let them through.
 pub fn log(app: &AppView, lines: Vec<(String, String)>) -> Bytes {
-    let password = app.password.as_ref().filter(|password| !password.is_empty());
-    let masked = |line: String| match password {
-        Some(password) => line.replace(password.expose(), MASK),
-        None => line,
-    };
-    let entry = |(service, line)| LogEntry { service, line: masked(line) };
+    let entry = |(service, line): (String, String)| LogEntry { service, line: masked(&app.masks, &line) };
     done(lines.into_iter().map(entry).collect::<Vec<_>>())
 }
 

@@ -290,6 +290,7 @@ fn view(app: &App) -> AppView {
         admin_url: status.admin_url,
         user_name: status.user_name,
         password: Some(Secret::new(PASSWORD)),
+        masks: vec![Secret::new(PASSWORD)],
         default_domain: status.domain,
         set_domain: app.spec.domain.clone(),
         progress: status.progress,
