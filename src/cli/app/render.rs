@@ -268,19 +268,21 @@ mod tests {
 
     #[test]
     fn what_can_not_run_is_told_with_its_place() {
-        let folder = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("a");
+        std::fs::create_dir(&folder).unwrap();
         let compose = "services:\n  a:\n    image: a:1\n    privileged: true\n";
-        std::fs::write(folder.path().join("docker-compose.yml"), compose).unwrap();
+        std::fs::write(folder.join("docker-compose.yml"), compose).unwrap();
         let metadata =
             r#"{"name":"a","edition":[{"version":["1"]}],"requirements":{"cpu":1,"memory":1,"disk":1}}"#;
-        std::fs::write(folder.path().join("variables.json"), metadata).unwrap();
-        let template = Some(folder.path().to_owned());
+        std::fs::write(folder.join("variables.json"), metadata).unwrap();
+        let template = Some(folder.clone());
         let mut args = RenderArgs { app: None, template, name: Some("a".into()), ..args("", On::Docker) };
         let error = print(&args, Format::Table).unwrap_err().to_string();
         assert!(error.contains("docker-compose.yml") && error.contains("a.privileged"), "{error}");
         args.allow = vec![Right::Privileged];
         assert!(print(&args, Format::Table).unwrap().contains("privileged: true"));
-        let missing = RenderArgs { template: Some(folder.path().join("none")), ..args };
+        let missing = RenderArgs { template: Some(folder.join("none")), ..args };
         assert_eq!(print(&missing, Format::Table).unwrap_err().code(), 3);
     }
 }

@@ -109,8 +109,7 @@ impl Place {
             .position(|key| *key == self.key)
             .unwrap_or(waiting.len());
         if self.queue.at_once.saturating_sub(working.len()) <= before {
-            let position = before.saturating_sub(self.queue.at_once.saturating_sub(working.len())) + 1;
-            return Err(u32::try_from(position).unwrap_or(u32::MAX));
+            return Err(u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1));
         }
         state.turns += 1;
         let turn = state.turns;

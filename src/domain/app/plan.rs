@@ -280,25 +280,27 @@ fn start(
     if resting.contains(name) {
         return;
     }
+    let waits = service.waits.iter().map(|wait| (&wait.on, wait.until));
+    // A network can be joined only while its owner runs.
+    let joins = service.joins.iter().map(|joined| (joined, Until::Started));
     let mut held = false;
-    for wait in &service.waits {
-        let on = seen.services.get(&wait.on).filter(|_| !anew.contains(wait.on.as_str()));
-        let known = instance.workload.service(&wait.on);
-        let Some(known) = known else { continue };
-        let met = match (wait.until, on) {
-            (Until::Started, on) => {
-                begun.contains(&wait.on)
-                    || on.is_some_and(|c| c.state == State::Running || done(instance, known, c))
+    for (on, until) in waits.chain(joins) {
+        let Some(known) = instance.workload.service(on) else { continue };
+        let stands = seen.services.get(on).filter(|_| !anew.contains(on.as_str()));
+        let met = match until {
+            Until::Started => {
+                begun.contains(on)
+                    || stands.is_some_and(|c| c.state == State::Running || done(instance, known, c))
             }
-            (Until::Healthy, on) => on.is_some_and(|container| {
+            Until::Healthy => stands.is_some_and(|container| {
                 container.state == State::Running
                     && matches!(container.health, None | Some(Wellness::Healthy))
             }),
-            (Until::Completed, on) => on.is_some_and(|c| c.state == State::Exited && c.exit == Some(0)),
+            Until::Completed => stands.is_some_and(|c| c.state == State::Exited && c.exit == Some(0)),
         };
         if !met {
             held = true;
-            plan.waiting.push(Waiting { service: name.clone(), on: wait.on.clone(), until: wait.until });
+            plan.waiting.push(Waiting { service: name.clone(), on: on.clone(), until });
         }
     }
     if !held {
