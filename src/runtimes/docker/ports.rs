@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, PortMap, PortSummaryTypeEnum};
@@ -16,6 +17,9 @@ use crate::runtimes::RuntimeError;
 
 /// A set of ports.
 pub type Ports = BTreeSet<(u16, Protocol)>;
+
+/// Longest that a look at one container may take. Its ports are not known then: should one be taken, the start says so.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The kernel's lists below `/proc/net`.
 const LISTS: [(&str, Protocol); 4] =
@@ -75,7 +79,10 @@ async fn published(docker: &Docker, key: &AppKey) -> Result<(Ports, Ports), Runt
         }
         // Only what runs is listed with its ports.
         let id = container.id.unwrap_or_default();
-        match docker.inspect_container(&id, None::<InspectContainerOptions>).await {
+        let asked = docker.inspect_container(&id, None::<InspectContainerOptions>);
+        // A container that somebody copies files from, or that hangs, is locked, be it anybody's: that holds up nobody.
+        let Ok(found) = tokio::time::timeout(LOOK, asked).await else { continue };
+        match found {
             Ok(found) => {
                 let wanted = found.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
                 into.extend(bound(&wanted));
