@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const LISTS: [(&str, Protocol); 4] =
     [("tcp", Protocol::Tcp), ("tcp6", Protocol::Tcp), ("udp", Protocol::Udp), ("udp6", Protocol::Udp)];
 
-/// All ports in use but those that only `key`'s containers have.
+/// All ports in use but those on which only `key`'s running containers listen.
 pub async fn taken(docker: &Docker, proc: &Path, key: &AppKey) -> Result<Ports, RuntimeError> {
     let (own, others) = published(docker, key).await?;
     let listening: Ports = LISTS
@@ -64,7 +64,13 @@ async fn published(docker: &Docker, key: &AppKey) -> Result<(Ports, Ports), Runt
     let listed = docker.list_containers(Some(all)).await.map_err(|error| told(what, &error))?;
     let (mut own, mut others) = (Ports::new(), Ports::new());
     for container in listed {
-        let into = if is_of(&container, key) { &mut own } else { &mut others };
+        let (mine, runs) =
+            (is_of(&container, key), container.state == Some(ContainerSummaryStateEnum::RUNNING));
+        // What listens on the ports of a container that does not run is somebody else.
+        if mine && !runs {
+            continue;
+        }
+        let into = if mine { &mut own } else { &mut others };
         let ports = container.ports.unwrap_or_default();
         into.extend(ports.iter().filter_map(|port| {
             let protocol = match port.typ {
@@ -74,7 +80,7 @@ async fn published(docker: &Docker, key: &AppKey) -> Result<(Ports, Ports), Runt
             };
             Some((port.public_port?, protocol))
         }));
-        if container.state == Some(ContainerSummaryStateEnum::RUNNING) {
+        if runs {
             continue;
         }
         // Only what runs is listed with its ports.
