@@ -17,7 +17,7 @@ use crate::controllers::app::revision::{self, Pinned, Written};
 use crate::controllers::app::worker::{Turn, Worker};
 use crate::domain::app::instance::Instance;
 use crate::domain::app::observed::{Observed, Probe};
-use crate::domain::app::phase::{Doing, INIT_GRACE, Phase};
+use crate::domain::app::phase::{CRASH_LOOP, Doing, INIT_GRACE, Phase};
 use crate::domain::app::plan::{Step, plan, waves};
 use crate::domain::app::verdict::Backend;
 use crate::domain::app::workload::Check;
@@ -291,7 +291,7 @@ impl Worker {
         let failed = failed.map(|refusal| refusal.message.clone());
         let phase = self.reporter.phase();
         let bad = phase == Some(Phase::Error) && self.failures() == 0;
-        let looping = bad && (self.crashes.is_loop() || self.reason_is_final());
+        let looping = bad && (self.crashes.is_loop() || self.engine_gave_up() || self.reason_is_final());
         let late = patience(&to.prepared.instance) < now.duration_since(since);
         let why = match (failed, looping || late) {
             (Some(why), _) => Some(why),
@@ -490,6 +490,12 @@ impl Worker {
 
     fn ready_message(&self) -> String {
         self.ready().map(|(_, message)| message.to_owned()).unwrap_or_default()
+    }
+
+    /// Whether a container ends again and again that the engine itself brings back: those ends are counted there.
+    fn engine_gave_up(&self) -> bool {
+        let looping = matches!(self.ready(), Some((reasons::CRASH_LOOP, _)));
+        looping && self.reporter.draft.services.iter().any(|service| CRASH_LOOP <= service.restarts)
     }
 
     /// Whether what is wrong will not mend itself: checks have had their time.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, PortMap, PortSummaryTypeEnum};
@@ -17,11 +18,14 @@ use crate::runtimes::RuntimeError;
 /// A set of ports.
 pub type Ports = BTreeSet<(u16, Protocol)>;
 
+/// Longest that a look at one container may take. Its ports are not known then: should one be taken, the start says so.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// The kernel's lists below `/proc/net`.
 const LISTS: [(&str, Protocol); 4] =
     [("tcp", Protocol::Tcp), ("tcp6", Protocol::Tcp), ("udp", Protocol::Udp), ("udp6", Protocol::Udp)];
 
-/// All ports in use but those that only `key`'s containers have.
+/// All ports in use but those on which only `key`'s running containers listen.
 pub async fn taken(docker: &Docker, proc: &Path, key: &AppKey) -> Result<Ports, RuntimeError> {
     let (own, others) = published(docker, key).await?;
     let listening: Ports = LISTS
@@ -60,7 +64,13 @@ async fn published(docker: &Docker, key: &AppKey) -> Result<(Ports, Ports), Runt
     let listed = docker.list_containers(Some(all)).await.map_err(|error| told(what, &error))?;
     let (mut own, mut others) = (Ports::new(), Ports::new());
     for container in listed {
-        let into = if is_of(&container, key) { &mut own } else { &mut others };
+        let (mine, runs) =
+            (is_of(&container, key), container.state == Some(ContainerSummaryStateEnum::RUNNING));
+        // What listens on the ports of a container that does not run is somebody else.
+        if mine && !runs {
+            continue;
+        }
+        let into = if mine { &mut own } else { &mut others };
         let ports = container.ports.unwrap_or_default();
         into.extend(ports.iter().filter_map(|port| {
             let protocol = match port.typ {
@@ -70,12 +80,15 @@ async fn published(docker: &Docker, key: &AppKey) -> Result<(Ports, Ports), Runt
             };
             Some((port.public_port?, protocol))
         }));
-        if container.state == Some(ContainerSummaryStateEnum::RUNNING) {
+        if runs {
             continue;
         }
         // Only what runs is listed with its ports.
         let id = container.id.unwrap_or_default();
-        match docker.inspect_container(&id, None::<InspectContainerOptions>).await {
+        let asked = docker.inspect_container(&id, None::<InspectContainerOptions>);
+        // A container that somebody copies files from, or that hangs, is locked, be it anybody's: that holds up nobody.
+        let Ok(found) = tokio::time::timeout(LOOK, asked).await else { continue };
+        match found {
             Ok(found) => {
                 let wanted = found.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
                 into.extend(bound(&wanted));

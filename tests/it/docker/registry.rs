@@ -38,6 +38,8 @@ impl Drop for Registry {
 
 struct Images {
     layers: Vec<Vec<u8>>,
+    /// Whether it asks everybody for a login.
+    asks: bool,
     /// Whether the image `slow` goes on.
     open: watch::Sender<bool>,
     config: Vec<u8>,
@@ -51,10 +53,11 @@ impl Registry {
         Self::over(Vec::new(), name).await
     }
 
-    /// The same with archives below that layer.
+    /// The same with archives below that layer; where there are some it asks nobody for a login.
     pub async fn over(mut layers: Vec<Vec<u8>>, name: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
+        let asks = layers.is_empty();
         layers.push(tar("file", name.repeat(50_000).as_bytes()));
         let sums: Vec<String> = layers.iter().map(|layer| sum(layer)).collect();
         let config = json!({
@@ -73,7 +76,7 @@ impl Registry {
         });
         let (sender, pouring) = watch::channel(0);
         let (open, manifest) = (watch::Sender::new(false), manifest.to_string().into_bytes());
-        let images = Arc::new(Images { layers, open, config, manifest, pouring: sender });
+        let images = Arc::new(Images { layers, asks, open, config, manifest, pouring: sender });
         let app = Router::new()
             .route("/v2/", get(ping))
             .route("/v2/{image}/manifests/{reference}", get(manifests))
@@ -135,7 +138,10 @@ fn locked() -> Response {
     (StatusCode::UNAUTHORIZED, headers, error.to_string()).into_response()
 }
 
-async fn ping(headers: HeaderMap) -> Response {
+async fn ping(State(images): State<Arc<Images>>, headers: HeaderMap) -> Response {
+    if !images.asks {
+        return StatusCode::OK.into_response();
+    }
     // The engine learns here how logins are given.
     match headers.contains_key(header::AUTHORIZATION) {
         true if !is_let_in(&headers, "") => locked(),

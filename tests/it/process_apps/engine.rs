@@ -42,7 +42,9 @@ impl Engine {
             ("--exec-root", "exec"),
             ("--pidfile", "d.pid"),
         ];
-        own.iter().for_each(|(flag, name)| drop(command.arg(flag).arg(self.path(name))));
+        for (flag, name) in own {
+            command.arg(flag).arg(self.path(name));
+        }
         // Of the host's network it touches only bridges of its own, and no filters: another engine has those.
         command.args([
             "--bridge",
@@ -70,6 +72,7 @@ impl Engine {
     }
 }
 
+#[allow(clippy::print_stderr, reason = "the harness shows what a failed test says there")]
 impl Drop for Engine {
     fn drop(&mut self) {
         if std::thread::panicking() {

@@ -53,9 +53,9 @@ async fn killed_while_one_pulls_and_one_waits_both_end_in_their_order() {
             (place(second).await == Some(1) && place(third).await == Some(2)).then_some(())
         })
         .await;
-        let wish = [("app_name", "pair"), ("customer_app_name", third), ("app_version", "1")];
-        let waits = host.call("AppInstall", &wish);
-        assert_eq!(waits.await.1["Error"]["Code"], "Param.CustomerAppName.Wait", "round {round}");
+        let again = [("app_name", "pair"), ("customer_app_name", third.as_str()), ("app_version", "1")];
+        let (_, answer) = host.call("AppInstall", &again).await;
+        assert_eq!(answer["Error"]["Code"], "Param.CustomerAppName.Wait", "round {round}");
         host.falls().await;
     }
     // Who waits may give up.

@@ -23,7 +23,7 @@ async fn redis_and_nginx_are_applied_and_gone_with_their_objects() {
     );
     let info = host.runs(web).await;
     assert_eq!(info["port"], chosen);
-    shows(chosen, "/", "nginx").await;
+    shows(chosen, "/", "It works").await;
     // What compose's own command looks for.
     for (name, service) in [(cache, "redis"), (web, "nginx")] {
         let labels = host.inspect(name).await.unwrap().config.unwrap().labels.unwrap();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
@@ -86,10 +87,11 @@ pub struct Standing {
 impl Host {
     /// A site that runs, with these templates: name and compose document. `pair` is always there.
     pub async fn start(lab: Lab, templates: &[(&str, &str)], flags: &[&str]) -> Self {
-        let all = ["--public-address", "127.0.0.1", "--app-host", "127.0.0.1", "--docker", lab.address()];
+        let all = ["--public-address", "203.0.113.1", "--app-host", "127.0.0.1", "--docker", lab.address()];
         let mut site = Site::new("a", &[&all[..], flags].concat());
+        let liked = liked();
         for (name, compose) in [("pair", PAIR)].iter().chain(templates) {
-            template(&site, name, compose);
+            template(&site, name, compose, liked);
         }
         site.flags.extend(["--catalog".to_owned(), site.home.path().join("catalog").display().to_string()]);
         site.start().await;
@@ -282,16 +284,24 @@ impl Host {
     }
 }
 
+/// A port that the templates of one site would like, and those of no other site of this run do: what is tested elsewhere
+/// shall not happen by chance. It lies below those that the system gives to whoever asks for any.
+fn liked() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    10_000 + std::process::id() % 2000 * 10 + NEXT.fetch_add(1, Ordering::Relaxed) * 4
+}
+
 /// Writes a template of the test's own catalogue, with a port that it would like, and versions 1, 2, gated and bad.
-fn template(site: &Site, name: &str, compose: &str) {
+fn template(site: &Site, name: &str, compose: &str, port: u32) {
     let folder = site.home.path().join("catalog").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let env = "W9_REPO=x\nW9_DIST=community\nW9_VERSION=1\nW9_ID=made\nW9_NETWORK=cocoasyncer-tests\n\
-               W9_POWER_PASSWORD=made\nW9_HTTP_PORT=80\nW9_HTTP_PORT_SET=9101\nW9_URL=internet_ip:$W9_HTTP_PORT_SET\n";
+               W9_POWER_PASSWORD=made\nW9_HTTP_PORT=80\nW9_URL=internet_ip:$W9_HTTP_PORT_SET\n";
+    let env = format!("{env}W9_HTTP_PORT_SET={port}\n");
     let edition = json!([{ "dist": "community", "version": ["1", "2", "gated", "bad"] }]);
     let variables = json!({ "name": name, "trademark": name, "release": true, "edition": edition });
     for (file, text) in
-        [("docker-compose.yml", compose), (".env", env), ("variables.json", &variables.to_string())]
+        [("docker-compose.yml", compose), (".env", &env), ("variables.json", &variables.to_string())]
     {
         std::fs::write(folder.join(file), text).unwrap();
     }
