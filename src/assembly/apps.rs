@@ -14,7 +14,7 @@ use crate::catalog::library::{Library, Offer};
 use crate::catalog::sources::{Source, Sources};
 use crate::config::apps::AppAuth;
 use crate::config::{Plane, Settings};
-use crate::controllers::app::shared::AppContext;
+use crate::controllers::app::shared::{AppContext, Runtimes};
 use crate::controllers::catalog::LOOK_EVERY;
 use crate::controllers::shared::context::Context;
 use crate::controllers::{app, catalog};
@@ -73,7 +73,7 @@ impl Applications {
             host,
             zones: Vec::new(),
         };
-        let apps = AppContext::new(ctx, library.clone(), (docker, kubernetes), rules, metrics);
+        let apps = AppContext::new(ctx, library.clone(), Runtimes { docker, kubernetes }, rules, metrics);
         let (views, seen) = watch::channel(Arc::default());
         let until = stop.clone();
         tasks.spawn_infallible("applications", async move {

@@ -35,6 +35,15 @@ impl Default for Settings {
     }
 }
 
+/// What runs containers here.
+#[derive(Clone, Default)]
+pub struct Runtimes {
+    /// The Docker engine of this host, where there is one.
+    pub docker: Option<Arc<dyn Runtime>>,
+    /// The cluster, where there is one.
+    pub kubernetes: Option<Arc<dyn Runtime>>,
+}
+
 /// The context of the applications' workers. Cloning is cheap.
 #[derive(Clone)]
 pub struct AppContext {
@@ -59,7 +68,7 @@ impl AppContext {
     pub fn new(
         base: Context,
         library: Library,
-        (docker, kubernetes): (Option<Arc<dyn Runtime>>, Option<Arc<dyn Runtime>>),
+        Runtimes { docker, kubernetes }: Runtimes,
         settings: Settings,
         metrics: AppMetrics,
     ) -> Self {

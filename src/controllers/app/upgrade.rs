@@ -441,10 +441,8 @@ impl Worker {
         (self.next, self.switched, self.tries) = (None, None, (0, None));
         self.clear_failure();
         let stands = self.reporter.save(app).await;
-        if stands {
-            if let Err(error) = revision::remove(&self.ctx, &self.key, to).await {
-                warn!(app = %self.key, number = to, error = %error, "a revision is not removed");
-            }
+        if stands && let Err(error) = revision::remove(&self.ctx, &self.key, to).await {
+            warn!(app = %self.key, number = to, error = %error, "a revision is not removed");
         }
         stands
     }

@@ -309,13 +309,13 @@ impl Worker {
     /// Waits for a turn; comes back with it, and what was seen before is old then.
     pub(super) async fn queue(&mut self, turn: Turn<'_>, seen: &Observed, doing: &Doing) -> Option<Duration> {
         let first = self.reporter.draft.revision.is_none();
-        if first && seen.services.is_empty() {
-            if let Err(refusal) = prepare::enough(turn.runtime, &turn.prepared.instance).await {
-                self.fail(At::Preparing, refusal);
-                return Some(
-                    self.report_failure(turn.app, Some(turn.runtime), Some(&turn.prepared.instance)).await,
-                );
-            }
+        if first
+            && seen.services.is_empty()
+            && let Err(refusal) = prepare::enough(turn.runtime, &turn.prepared.instance).await
+        {
+            self.fail(At::Preparing, refusal);
+            let instance = Some(&turn.prepared.instance);
+            return Some(self.report_failure(turn.app, Some(turn.runtime), instance).await);
         }
         let now = self.ctx.base.now();
         let since = self.reporter.draft.queued_at.get_or_insert(MicroTime(now)).0;
@@ -476,10 +476,10 @@ impl Worker {
             return Probe::Answers;
         }
         let now = Instant::now();
-        if let (Some(next), Some(words)) = (self.prober.next, &self.prober.last) {
-            if now < next {
-                return Probe::Silent(words.clone());
-            }
+        if let (Some(next), Some(words)) = (self.prober.next, &self.prober.last)
+            && now < next
+        {
+            return Probe::Silent(words.clone());
         }
         let asked = tokio::time::timeout(LOOK_DEADLINE, runtime.probe(instance, seen)).await;
         let probe = asked.unwrap_or_else(|_| Probe::Silent("no answer in time".into()));

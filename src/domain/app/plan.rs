@@ -270,7 +270,7 @@ fn start(
         let older = |than| container.started.is_some_and(|started| started < than);
         let again = instance.wanted.restarted.is_some_and(older);
         let up = matches!(container.state, State::Running | State::Restarting);
-        if up && !again || done(instance, service, container) && !again {
+        if !again && (up || done(instance, service, container)) {
             return;
         }
         if up {
@@ -311,3 +311,6 @@ fn start(
 pub fn done(instance: &Instance, service: &Service, container: &Container) -> bool {
     container.state == State::Exited && container.exit == Some(0) && service.is_one_shot(&instance.workload)
 }
+
+#[cfg(test)]
+mod tests;

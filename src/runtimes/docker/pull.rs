@@ -222,7 +222,7 @@ mod tests {
             ("host.example".to_owned(), login_of("a")),
             ("https://index.example/v1/".to_owned(), login_of("b")),
         ];
-        let credentials = Credentials { logins: logins.into(), ..Credentials::default() };
+        let credentials = Credentials { logins: logins.into() };
         let user = |image, index| login(&credentials, image, index).map(|login| login.user.as_str());
         assert_eq!(user("host.example/x", "https://index.example/v1/"), Some("a"));
         assert_eq!(user("redis:8", "https://index.example/v1/"), Some("b"));

@@ -209,22 +209,21 @@ async fn create(
         stop(engine, &id, &service.name, service.stop_grace).await?;
         remove(engine, &id, &service.name).await?;
     }
-    if engine.docker.client_version() < SUBPATHS {
-        if let Some(mount) = service.mounts.iter().find(|mount| mount.subpath.is_some()) {
-            let what = format!(
-                "{name}: this Docker engine is too old to mount a folder of a volume at {}: it needs version 26",
-                mount.target
-            );
-            return Err(RuntimeError::new(Kind::Refused, Class::User, what));
-        }
+    let part = service.mounts.iter().find(|mount| mount.subpath.is_some());
+    if let Some(mount) = part.filter(|_| engine.docker.client_version() < SUBPATHS) {
+        let what = format!(
+            "{name}: this Docker engine is too old to mount a folder of a volume at {}: it needs version 26",
+            mount.target
+        );
+        return Err(RuntimeError::new(Kind::Refused, Class::User, what));
     }
     check_binds(home, instance, service).await?;
     let mut containers = BTreeMap::new();
     for other in instance.workload.services.iter().filter(|other| other.name != service.name) {
-        if refers(service, &other.name) {
-            if let Some(id) = own(engine, instance, other).await? {
-                containers.insert(other.name.clone(), id);
-            }
+        if refers(service, &other.name)
+            && let Some(id) = own(engine, instance, other).await?
+        {
+            containers.insert(other.name.clone(), id);
         }
     }
     let body = body::container(instance, service, &Place { folder: home.path(), containers: &containers });

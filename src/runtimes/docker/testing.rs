@@ -29,6 +29,8 @@ pub fn instance(name: &str) -> Instance {
         admin_url: None,
         user_name: None,
         password: None,
+        domain: None,
+        pull_secret: None,
         needs: Needs::default(),
         masks: Vec::new(),
     }

@@ -15,7 +15,7 @@ use cocoasyncer::api::app::{App, AppStatus};
 use cocoasyncer::api::service::ManagedService;
 use cocoasyncer::catalog::library::{Library, Offer, Origin};
 use cocoasyncer::controllers::app;
-use cocoasyncer::controllers::app::shared::{AppContext, Settings};
+use cocoasyncer::controllers::app::shared::{AppContext, Runtimes, Settings};
 use cocoasyncer::controllers::shared::context::Context;
 use cocoasyncer::controllers::stores::Stores;
 use cocoasyncer::controlplane::ControlPlane;
@@ -156,8 +156,8 @@ impl Apps {
         let base = Context::new(self.client.clone(), "n1".into(), stores, clock, none, Default::default());
         let runtime: Arc<dyn Runtime> = self.runtime.clone();
         let runtimes = match self.runtime.backend() {
-            Backend::Docker => (Some(runtime), None),
-            Backend::Kubernetes => (None, Some(runtime)),
+            Backend::Docker => Runtimes { docker: Some(runtime), kubernetes: None },
+            Backend::Kubernetes => Runtimes { docker: None, kubernetes: Some(runtime) },
         };
         let (library, metrics) = (self.library.clone(), self.metrics.clone());
         let ctx = AppContext::new(base, library, runtimes, self.settings.clone(), metrics);

@@ -150,7 +150,7 @@ async fn what_happens_to_an_apps_objects_is_heard_by_its_name() {
         let heard = async {
             // Each of the watches says first that anything may have happened before it began.
             for _ in 0..8 {
-                while events.next().await.expect("the events go on") != "" {}
+                while !events.next().await.expect("the events go on").is_empty() {}
             }
             stage.apply().await.unwrap();
             while events.next().await.expect("the events go on") != "cache" {}

@@ -173,6 +173,7 @@ impl Lab {
             variables: &BTreeMap::new(),
             secret_variables: &BTreeMap::new(),
             choices: &choices,
+            pull_secret: None,
             domain: None,
             host: Some("127.0.0.1"),
             resources: None,
