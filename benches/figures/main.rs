@@ -4,6 +4,7 @@
 //! `cargo bench --bench figures -- dns http` measures only the areas that are named.
 
 mod app_list;
+mod apps;
 mod baseline;
 mod catalog;
 mod death;
@@ -36,7 +37,7 @@ use crate::report::{Figure, Report};
 type Area = fn() -> anyhow::Result<Vec<Figure>>;
 
 /// In the order of the table; quick ones first, so that a mistake shows early.
-const AREAS: [(&str, Area); 10] = [
+const AREAS: [(&str, Area); 12] = [
     ("planning", planning::run),
     ("catalog", catalog::run),
     ("resync", resync::run),
@@ -46,6 +47,8 @@ const AREAS: [(&str, Area); 10] = [
     ("dns", dns::run),
     ("death", death::run),
     ("restart", restart::run),
+    ("app-install", apps::install::run),
+    ("app-rest", apps::rest::run),
     ("providers", providers::run),
 ];
 

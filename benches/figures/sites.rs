@@ -98,6 +98,17 @@ impl Site {
         Ok((field("VmRSS:")?, field("RssAnon:")?))
     }
 
+    /// Seconds of a core that it has used since its start.
+    pub fn cpu(&self) -> anyhow::Result<f64> {
+        let id = self.child.as_ref().context("it does not run")?.id();
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // The second field is a name in brackets, and may hold anything.
+        let (_, fields) = stat.rsplit_once(')').context("no such line")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        // Linux tells of hundredths of a second here, whatever its own clock does.
+        Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
+    }
+
     /// Fails where the process has ended by itself.
     pub fn must_run(&mut self) -> anyhow::Result<()> {
         let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());

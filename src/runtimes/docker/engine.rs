@@ -34,28 +34,37 @@ pub struct Engine {
     pub cores: i64,
     /// The host's memory, in octets.
     pub memory: i64,
+    /// The kernel's table of the host's routes.
+    pub routes: PathBuf,
 }
 
 /// How to come to the engine.
 #[derive(Debug)]
 pub struct Door {
     socket: String,
+    routes: PathBuf,
     engine: OnceCell<Engine>,
 }
 
 impl Door {
-    /// The engine behind a unix socket.
-    pub fn of(socket: &str) -> Self {
-        Self { socket: socket.trim_start_matches("unix://").to_owned(), engine: OnceCell::new() }
+    /// The engine behind a unix socket, on the host whose kernel tells of itself below `proc`.
+    pub fn of(socket: &str, proc: &Path) -> Self {
+        let socket = socket.trim_start_matches("unix://").to_owned();
+        Self { socket, routes: proc.join("net/route"), engine: OnceCell::new() }
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &str {
+        &self.socket
     }
 
     /// The engine, asked for its version and itself the first time.
     pub async fn engine(&self) -> Result<&Engine, RuntimeError> {
-        self.engine.get_or_try_init(|| connect(&self.socket)).await
+        self.engine.get_or_try_init(|| connect(&self.socket, &self.routes)).await
     }
 }
 
-async fn connect(socket: &str) -> Result<Engine, RuntimeError> {
+async fn connect(socket: &str, routes: &Path) -> Result<Engine, RuntimeError> {
     let what = "connect to the Docker engine";
     let told = |error| told(what, &error);
     let docker = Docker::connect_with_unix(socket, DEADLINE.as_secs(), API_DEFAULT_VERSION).map_err(told)?;
@@ -67,6 +76,7 @@ async fn connect(socket: &str) -> Result<Engine, RuntimeError> {
         root: info.docker_root_dir.map(PathBuf::from).unwrap_or_else(|| Path::new("/").to_owned()),
         cores: info.ncpu.unwrap_or_default(),
         memory: info.mem_total.unwrap_or_default(),
+        routes: routes.to_owned(),
     })
 }
 

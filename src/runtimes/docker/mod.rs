@@ -18,6 +18,7 @@ mod probe;
 mod pull;
 mod snapshot;
 mod steps;
+mod subnets;
 #[cfg(test)]
 mod testing;
 
@@ -41,6 +42,9 @@ use crate::runtimes::{Aid, Clear, Kind, LogLine, Runtime, RuntimeError};
 /// The engine that listens where nothing else is said.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
+/// Where the kernel tells of this host.
+const PROC: &str = "/proc";
+
 /// A Docker engine and the folder of the applications' files on its host.
 #[derive(Debug)]
 pub struct DockerRuntime {
@@ -54,16 +58,17 @@ impl DockerRuntime {
     /// asked yet: an engine that is not there is an error of each call, until it comes.
     pub fn new(socket: &str, apps: &Path) -> std::io::Result<Self> {
         Ok(Self {
-            door: Arc::new(Door::of(socket)),
+            door: Arc::new(Door::of(socket, Path::new(PROC))),
             apps: std::path::absolute(apps)?,
-            proc: PathBuf::from("/proc"),
+            proc: PathBuf::from(PROC),
         })
     }
 
-    /// Reads the host's ports and memory below another folder than `/proc`: where the operator itself runs in a container.
+    /// Reads the host's ports, routes and memory below another folder than `/proc`: where the operator itself runs in a container.
     #[must_use]
     pub fn with_proc(mut self, proc: &Path) -> Self {
         self.proc = proc.to_owned();
+        self.door = Arc::new(Door::of(self.door.socket(), proc));
         self
     }
 

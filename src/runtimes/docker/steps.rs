@@ -17,7 +17,7 @@ use super::error::{is_absent, status, taken, told};
 use super::files::Home;
 use super::names::{self, SHARED_LABEL, Whose, whose};
 use super::observe::{is_free, network_labels, own_containers, shares};
-use super::{offline, pull, snapshot};
+use super::{offline, pull, snapshot, subnets};
 use crate::api::DIGEST_LABEL;
 use crate::domain::app::instance::Instance;
 use crate::domain::app::plan::Step;
@@ -126,8 +126,9 @@ async fn make_network(engine: &Engine, name: &str, labels: names::Labels) -> Res
         labels: Some(labels),
         ..NetworkCreateRequest::default()
     };
-    match engine.docker.create_network(wanted).await {
+    match engine.docker.create_network(wanted.clone()).await {
         Ok(_) => Ok(()),
+        Err(error) if subnets::are_used_up(&error) => subnets::create(engine, &wanted).await,
         // Another install made it meanwhile.
         Err(error) if status(&error) == Some(409) => Ok(()),
         Err(error) => Err(told(&format!("create network {name}"), &error)),
