@@ -191,7 +191,7 @@ fn finished(
     };
     let digests = workload.services.iter().map(digest).collect();
     let serving = seen.serving.as_ref().map(|serving| serving.service.as_str());
-    let compose = render::compose(&order.key.name, &workload, shared, serving);
+    let compose = render::compose(&workload, shared, serving);
     Instance {
         key: order.key.clone(),
         uid: order.uid.to_owned(),

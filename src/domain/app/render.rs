@@ -14,8 +14,9 @@ use crate::domain::app::workload::{
 /// The key of the shared network in the document.
 const SHARED: &str = "shared";
 
-/// The document of `workload` as the project `name`. Its own network is the default one; `serving` is in the shared one too.
-pub fn compose(name: &str, workload: &Workload, shared: Option<&str>, serving: Option<&str>) -> String {
+/// The document of `workload`. Its own network is the default one; `serving` is in the shared one too. It names no project:
+/// its folder does, and older tools of compose refuse the key.
+pub fn compose(workload: &Workload, shared: Option<&str>, serving: Option<&str>) -> String {
     let mut configs = Map::new();
     let mut services = Map::new();
     for service in &workload.services {
@@ -26,7 +27,6 @@ pub fn compose(name: &str, workload: &Workload, shared: Option<&str>, serving: O
         services.insert(service.name.clone(), self::service(service, shared, &mut configs));
     }
     let mut document = Map::new();
-    document.insert("name".into(), name.into());
     document.insert("services".into(), services.into());
     let mut networks = Map::new();
     networks.insert("default".into(), json!({}));

@@ -10,6 +10,7 @@ use crate::domain::app::fill::{Order, instantiate};
 use crate::domain::app::instance::{AppKey, Choices, Wanted};
 use crate::domain::app::observed::Wellness;
 use crate::domain::app::template::Template;
+use crate::domain::app::workload::Health;
 
 const ALL: &str = "services:
   web: { image: 'web:1', ports: ['80:80'], depends_on: { db: { condition: service_healthy }, init: { condition: service_completed_successfully } } }
@@ -97,7 +98,7 @@ fn take(instance: &Instance, seen: &mut Observed, step: &Step) {
                 };
                 assert!(met, "{step} before {}", wait.on);
             }
-            let checked = service(name).health == crate::domain::app::workload::Health::Checked;
+            let checked = service(name).health == Health::Checked;
             let one_shot = service(name).is_one_shot(&instance.workload);
             let container = seen.services.get_mut(name).unwrap();
             container.started = Some(at(100));
@@ -128,8 +129,13 @@ fn settle(instance: &Instance, seen: &mut Observed) -> Vec<Step> {
             take(instance, seen, step);
         }
         taken.extend(plan.steps);
-        for container in seen.services.values_mut() {
-            container.health = container.health.map(|_| Wellness::Healthy);
+        for (name, container) in &mut seen.services {
+            // The engine brings back what it restarts.
+            if container.state == State::Restarting {
+                container.state = State::Running;
+            }
+            let checked = instance.workload.service(name).unwrap().health == Health::Checked;
+            container.health = (checked && container.state == State::Running).then_some(Wellness::Healthy);
         }
     }
     panic!("it never rests: {taken:?}");
