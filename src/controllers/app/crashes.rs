@@ -100,17 +100,13 @@ impl Crashes {
         self.by_service.insert(service.to_owned(), crash);
     }
 
-    /// Who is not to be started now.
-    pub fn resting(&self) -> BTreeSet<String> {
+    /// Who is not to be started now, and when the first of them has rested enough. Both of one moment: whose rest ends
+    /// between two looks at the clock would be forgotten.
+    pub fn resting(&self) -> (BTreeSet<String>, Option<Instant>) {
         let now = Instant::now();
         let resting = self.by_service.iter().filter(|(_, crash)| now < crash.until);
-        resting.map(|(service, _)| service.clone()).collect()
-    }
-
-    /// When the first of those who rest has rested enough.
-    pub fn next(&self) -> Option<Instant> {
-        let now = Instant::now();
-        self.by_service.values().map(|crash| crash.until).filter(|until| now < *until).min()
+        let next = resting.clone().map(|(_, crash)| crash.until).min();
+        (resting.map(|(service, _)| service.clone()).collect(), next)
     }
 
     /// Whether a service ends again and again.

@@ -240,11 +240,12 @@ impl Worker {
             }
         };
         self.crashes.look(runtime, instance, &mut seen, self.ctx.base.now()).await;
-        let todo = plan(instance, &seen, &self.crashes.resting(), runtime.backend());
+        let (resting, rested) = self.crashes.resting();
+        let todo = plan(instance, &seen, &resting, runtime.backend());
         // What is to be done no more has not failed either.
         self.heal(|failure| matches!(&failure.at, At::Step(step) if !todo.steps.contains(step)));
         if todo.steps.is_empty() {
-            return Some(self.rest(turn, seen, &todo).await);
+            return Some(self.rest(turn, seen, &todo, rested).await);
         }
         if let Some(failure) = self.failure.as_ref().filter(|failure| Instant::now() < failure.until) {
             let wait = failure.until.saturating_duration_since(Instant::now());
@@ -274,7 +275,13 @@ impl Worker {
     }
 
     /// There is nothing to do now: judges, and tells when to look again.
-    async fn rest(&mut self, turn: Turn<'_>, seen: Observed, todo: &Plan) -> Duration {
+    async fn rest(
+        &mut self,
+        turn: Turn<'_>,
+        seen: Observed,
+        todo: &Plan,
+        rested: Option<Instant>,
+    ) -> Duration {
         if todo.waiting.is_empty() {
             self.give_back();
         }
@@ -294,7 +301,7 @@ impl Worker {
         self.heard = false;
         let now = Instant::now();
         let mut due = vec![now + RESYNC];
-        due.extend(self.crashes.next());
+        due.extend(rested);
         due.extend(self.prober.next.filter(|_| matches!(probe, Probe::Silent(_))));
         due.extend(self.failure.as_ref().map(|failure| failure.until));
         if seen.services.values().any(|container| !is_steady(container, self.ctx.base.now())) {
