@@ -57,6 +57,10 @@ impl Crashes {
         for service in &instance.workload.services {
             let Some(container) = seen.services.get_mut(&service.name) else { continue };
             let done = plan::done(instance, service, container);
+            // Another container, made from something else or anew: what its forerunner did is not its fault.
+            if self.by_service.get(&service.name).is_some_and(|crash| crash.last.0 != container.id) {
+                self.by_service.remove(&service.name);
+            }
             let stayed = |started| FORGOTTEN < now.duration_since(started);
             if container.state == State::Running && container.started.is_some_and(stayed) || done {
                 self.by_service.remove(&service.name);

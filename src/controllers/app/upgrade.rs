@@ -301,6 +301,7 @@ impl Worker {
         if let Some(why) = why {
             warn!(app = %self.key, to = upgrade.to, why = %why, "change of version failed: it is undone");
             self.mark(from.app, to.prepared, why);
+            self.crashes.clear();
             self.step(from.app, ROLLING_BACK).await;
             return Duration::ZERO;
         }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary, HealthStatusEnum,
 };
-use bollard::query_parameters::{InspectContainerOptions, InspectNetworkOptions, ListVolumesOptionsBuilder};
+use bollard::query_parameters::{
+    InspectContainerOptions, InspectNetworkOptions, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+};
 use jiff::Timestamp;
 
 use super::body::restart;
@@ -111,8 +113,35 @@ pub async fn network_labels(engine: &Engine, name: &str) -> Result<Option<names:
         Ok(found) if found.name.as_deref() == Some(name) => Ok(Some(found.labels.unwrap_or_default())),
         Ok(_) => Ok(None),
         Err(error) if is_absent(&error) => Ok(None),
+        Err(error) if is_ambiguous(&error) => sole_network(engine, name).await,
         Err(error) => Err(told(&format!("look at network {name}"), &error)),
     }
+}
+
+/// Whether the engine has several networks of one name: it makes them where two ask at the same moment.
+fn is_ambiguous(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::DockerResponseServerError { message, .. } if message.contains("ambiguous"))
+}
+
+/// The labels of the oldest network of this name; the younger ones of ours go, which nobody can have joined by name.
+pub async fn sole_network(engine: &Engine, name: &str) -> Result<Option<names::Labels>, RuntimeError> {
+    let options =
+        ListNetworksOptionsBuilder::new().filters(&[("name".to_owned(), vec![name.to_owned()])].into());
+    let listed = engine.docker.list_networks(Some(options.build())).await;
+    let mut same = listed.map_err(|error| told("list networks", &error))?;
+    same.retain(|network| network.name.as_deref() == Some(name));
+    same.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
+    let mut all = same.into_iter();
+    let oldest = all.next();
+    for younger in all {
+        let labels = younger.labels.unwrap_or_default();
+        let ours = labels.contains_key(names::SHARED_LABEL) || labels.contains_key(APP_LABEL);
+        if let Some(id) = younger.id.filter(|_| ours) {
+            // Who is in it keeps it: then the name stays ambiguous, and the next look says so.
+            let _ = engine.docker.remove_network(&id).await;
+        }
+    }
+    Ok(oldest.map(|network| network.labels.unwrap_or_default()))
 }
 
 async fn volumes(engine: &Engine, instance: &Instance) -> Result<BTreeSet<String>, RuntimeError> {

@@ -16,7 +16,7 @@ use super::engine::{DEADLINE, Engine};
 use super::error::{is_absent, status, taken, told};
 use super::files::Home;
 use super::names::{self, SHARED_LABEL, Whose, whose};
-use super::observe::{is_free, network_labels, own_containers, shares};
+use super::observe::{is_free, network_labels, own_containers, shares, sole_network};
 use super::{offline, pull, snapshot, subnets};
 use crate::api::DIGEST_LABEL;
 use crate::domain::app::instance::Instance;
@@ -127,7 +127,11 @@ async fn make_network(engine: &Engine, name: &str, labels: names::Labels) -> Res
         ..NetworkCreateRequest::default()
     };
     match engine.docker.create_network(wanted.clone()).await {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            // Another install may have made one of the same name at the same moment.
+            sole_network(engine, name).await?;
+            Ok(())
+        }
         Err(error) if subnets::are_used_up(&error) => subnets::create(engine, &wanted).await,
         // Another install made it meanwhile.
         Err(error) if status(&error) == Some(409) => Ok(()),

@@ -34,6 +34,12 @@ impl Engine {
     async fn again(&mut self) {
         std::fs::write(self.path("empty.json"), "{}").unwrap();
         let _ = std::fs::remove_file(self.path("d.pid"));
+        // A killed engine leaves its containers' supervisor behind, and a new one may wait for it in vain.
+        let left = std::fs::read_to_string(self.path("exec/containerd/containerd.pid")).ok();
+        if let Some(pid) = left.and_then(|text| Pid::from_raw(text.trim().parse().ok()?)) {
+            let _ = kill_process(pid, Signal::KILL);
+            let _ = std::fs::remove_dir_all(self.path("exec/containerd"));
+        }
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = Command::new("dockerd");
         let own = [
