@@ -130,9 +130,13 @@ fn settle(instance: &Instance, seen: &mut Observed) -> Vec<Step> {
         }
         taken.extend(plan.steps);
         for (name, container) in &mut seen.services {
-            // The engine brings back what it restarts.
+            // The engine brings back what it restarts, and what has only one thing to do comes to its end.
             if container.state == State::Restarting {
                 container.state = State::Running;
+            } else if instance.workload.service(name).unwrap().is_one_shot(&instance.workload)
+                && container.state == State::Running
+            {
+                (container.state, container.exit) = (State::Exited, Some(0));
             }
             let checked = instance.workload.service(name).unwrap().health == Health::Checked;
             container.health = (checked && container.state == State::Running).then_some(Wellness::Healthy);
