@@ -138,7 +138,8 @@ pub trait Runtime: Send + Sync {
     /// Asks the serving port, once.
     async fn probe(&self, instance: &Instance, observed: &Observed) -> Probe;
 
-    /// Removes what is the App's, by its marks and not by the template, which may be gone; answers what was left, and why.
+    /// Removes what is the App's, by its marks and not by the template, which may be gone; answers what should
+    /// have gone and could not, and why. What is kept on purpose is not among it.
     async fn clear(&self, key: &AppKey, uid: &str, what: Clear) -> Result<Vec<String>, RuntimeError>;
 
     /// The last lines of its services' logs (of one, where `service` names it), oldest first; not masked.

@@ -1,4 +1,4 @@
-//! Removes what is an App's, by its marks alone: the template may be gone. What can't be removed, or is kept, is told.
+//! Removes what is an App's, by its marks alone: the template may be gone. What should go and can't is told.
 
 use std::collections::BTreeSet;
 
@@ -39,16 +39,17 @@ pub async fn clear(
         remove(engine, &id, &name).await?;
     }
     networks(engine, key, uid, &mut left).await?;
-    volumes(engine, key, what.data, &mut left).await?;
+    // What is kept because it shall be is no failure: a later install of the name takes the volumes over.
+    if what.data {
+        volumes(engine, key, &mut left).await?;
+    }
     if what.images {
-        remove_images(engine, &images, &mut left).await?;
+        remove_images(engine, &images).await?;
     }
     // Last: it remembers which images are the App's, should one of the others fail.
-    let path = home.path().display().to_string();
     let home = home.clone();
     match offline(move || home.clear(what.data)).await {
-        Ok(false) => {}
-        Ok(true) => left.push(format!("folder {path}: kept with the data")),
+        Ok(_) => {}
         // Somebody else's folder was never ours.
         Err(error) if error.kind == crate::runtimes::Kind::NameTaken => {}
         Err(error) => return Err(error),
@@ -94,21 +95,12 @@ async fn remove_network(engine: &Engine, name: &str) -> Result<bool, RuntimeErro
 }
 
 /// Volumes of any App that had this name: who adopted them may remove them.
-async fn volumes(
-    engine: &Engine,
-    key: &AppKey,
-    data: bool,
-    left: &mut Vec<String>,
-) -> Result<(), RuntimeError> {
+async fn volumes(engine: &Engine, key: &AppKey, left: &mut Vec<String>) -> Result<(), RuntimeError> {
     let options = ListVolumesOptionsBuilder::new().filters(&by_key(key)).build();
     let VolumeListResponse { volumes, .. } =
         engine.docker.list_volumes(Some(options)).await.map_err(|error| told("list volumes", &error))?;
     for volume in volumes.unwrap_or_default() {
         let name = volume.name;
-        if !data {
-            left.push(format!("volume {name}: kept, a later install of {} takes it over", key.name));
-            continue;
-        }
         match snapshot::drop_volume(engine, &name).await {
             Ok(()) => {}
             Err(error) if in_use(&error) => {
@@ -124,11 +116,8 @@ fn in_use(error: &RuntimeError) -> bool {
     error.what.contains("in use")
 }
 
-async fn remove_images(
-    engine: &Engine,
-    images: &BTreeSet<String>,
-    left: &mut Vec<String>,
-) -> Result<(), RuntimeError> {
+/// Removes the images that nobody else uses; the others stay, as they should.
+async fn remove_images(engine: &Engine, images: &BTreeSet<String>) -> Result<(), RuntimeError> {
     for image in images {
         let used = match engine.docker.inspect_image(image).await {
             Ok(found) => {
@@ -140,14 +129,13 @@ async fn remove_images(
             Err(error) => return Err(told(&format!("look for image {image}"), &error)),
         };
         if used {
-            left.push(format!("image {image}: a container of somebody else uses it"));
             continue;
         }
         let options = RemoveImageOptionsBuilder::new().build();
         match engine.docker.remove_image(image, Some(options), None).await {
             Ok(_) => {}
             Err(error) if pull::is_gone(&error) => {}
-            Err(error) if status(&error) == Some(409) => left.push(format!("image {image}: it is in use")),
+            Err(error) if status(&error) == Some(409) => {}
             Err(error) => return Err(told(&format!("remove image {image}"), &error)),
         }
     }
