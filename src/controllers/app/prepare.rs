@@ -17,7 +17,6 @@ use crate::controllers::app::worker::Situation;
 use crate::domain::app::fill::{Order, instantiate, wanted_ports};
 use crate::domain::app::finding::{Code, Effect, Finding, Right};
 use crate::domain::app::instance::{AppKey, Instance, Wanted};
-use crate::domain::app::observed::Capacity;
 use crate::domain::app::registry::{self, Credentials};
 use crate::domain::app::template::check;
 use crate::domain::app::verdict::Backend;
@@ -186,21 +185,10 @@ pub async fn prepare(
 
 /// Whether the host has what the application asks for; asked before its first container alone.
 pub async fn enough(runtime: &dyn Runtime, instance: &Instance) -> Result<(), Refusal> {
-    let Capacity { cores, memory, disk } =
-        runtime.capacity().await.map_err(|error| Refusal::runtime(&error))?;
-    let needs = &instance.needs;
-    let lacks = [
-        (cores < needs.cpu).then(|| format!("{} cores are needed and {cores} are there", needs.cpu)),
-        // A fifth more than the application itself, for all else that grows meanwhile.
-        (memory < 1.2 * needs.memory)
-            .then(|| format!("{:.1} GiB of memory are needed and {memory:.1} are free", 1.2 * needs.memory)),
-        (disk < needs.disk + 2.0)
-            .then(|| format!("{:.1} GiB of disk are needed and {disk:.1} are free", needs.disk + 2.0)),
-    ];
-    let lacks: Vec<String> = lacks.into_iter().flatten().collect();
-    match lacks.is_empty() {
-        true => Ok(()),
-        false => Err(Refusal::transient(reasons::NOT_ENOUGH_RESOURCES, lacks.join("; "))),
+    let has = runtime.capacity().await.map_err(|error| Refusal::runtime(&error))?;
+    match has.lacks(instance.needs) {
+        None => Ok(()),
+        Some(lacks) => Err(Refusal::transient(reasons::NOT_ENOUGH_RESOURCES, lacks)),
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
+use crate::domain::app::metadata::Needs;
+
 /// What was seen of one application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
@@ -101,4 +103,41 @@ pub struct Capacity {
     pub memory: f64,
     /// GiB of disk that are free.
     pub disk: f64,
+}
+
+/// Memory that must be available for each GiB that the template asks for. Source: the contract of the App API.
+const MEMORY_FACTOR: f64 = 1.2;
+/// GiB of disk that must stay free beside what the template asks for. Source: the same.
+const DISK_RESERVE: f64 = 2.0;
+
+impl Capacity {
+    /// What there is too little of for `needs`; none: there is enough.
+    pub fn lacks(self, needs: Needs) -> Option<String> {
+        let rows = [
+            ("cpu", "cores", needs.cpu, self.cores),
+            ("memory", "GiB of memory", needs.memory * MEMORY_FACTOR, self.memory),
+            ("disk", "GiB of disk", needs.disk + DISK_RESERVE, self.disk),
+        ];
+        let short = rows.iter().filter(|(.., needs, has)| has < needs);
+        let words: Vec<String> = short
+            .map(|(what, unit, needs, has)| format!("{what}: {needs:.1} {unit} needed, {has:.1} left"))
+            .collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_is_as_the_contract_has_it() {
+        let needs = Needs { cpu: 2.0, memory: 4.0, disk: 3.0 };
+        let has = |cores, memory, disk| Capacity { cores, memory, disk }.lacks(needs);
+        assert_eq!(has(2.0, 4.8, 5.0), None);
+        assert!(has(1.9, 4.8, 5.0).unwrap().starts_with("cpu: 2.0 cores needed, 1.9 left"));
+        assert!(has(2.0, 4.7, 5.0).unwrap().starts_with("memory: 4.8 GiB"));
+        assert!(has(2.0, 4.8, 4.9).unwrap().starts_with("disk: 5.0 GiB"));
+        assert_eq!(has(0.0, 0.0, 0.0).unwrap().matches(';').count(), 2);
+    }
 }

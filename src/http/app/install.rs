@@ -10,8 +10,6 @@ use crate::catalog::library::Offer;
 use crate::domain::app::fill::has_version;
 use crate::domain::app::finding::Finding;
 use crate::domain::app::instance::AppKey;
-use crate::domain::app::metadata::Needs;
-use crate::domain::app::observed::Capacity;
 use crate::domain::app::phase::Phase;
 use crate::domain::app::verdict::{Backend, Verdict, verdict};
 use crate::domain::app::view::AppsView;
@@ -20,11 +18,6 @@ use crate::http::app::state::{AppState, is_as_new};
 use crate::wire::app::Failure;
 use crate::wire::app::params::{Params, customer_name};
 use crate::wire::app::words::{Code, Language};
-
-/// Memory that must be available for each GiB that the template asks for. Source: the contract.
-const MEMORY_FACTOR: f64 = 1.2;
-/// GiB of disk that must stay free beside what the template asks for. Source: the contract.
-const DISK_RESERVE: f64 = 2.0;
 
 /// Installs; answers the id.
 pub(super) async fn install(
@@ -41,7 +34,7 @@ pub(super) async fn install(
     let name = customer_name(name)?;
     free(&state.view(), name)?;
     let needs = offer.checked.metadata.as_ref().map(|metadata| metadata.needs).unwrap_or_default();
-    if let Some(lacking) = (state.senses.meter)().await.and_then(|has| lacking(needs, has)) {
+    if let Some(lacking) = (state.senses.meter)().await.and_then(|has| has.lacks(needs)) {
         return Err(Failure::new(Code::RequirementNotEnough, lacking).of(name));
     }
     let key = AppKey { namespace: state.settings.namespace.clone(), name: name.to_owned() };
@@ -122,34 +115,4 @@ fn free(view: &AppsView, name: &str) -> Result<(), Failure> {
         _ => (Code::CustomerAppNameRepeat, "is installed already"),
     };
     Err(Failure::new(code, format!("customer_app_name: {name} {why}")).of(name))
-}
-
-/// What the host has too little of; none: it has enough.
-fn lacking(needs: Needs, has: Capacity) -> Option<String> {
-    let rows = [
-        ("cpu", "cores", needs.cpu, has.cores),
-        ("memory", "GiB", needs.memory * MEMORY_FACTOR, has.memory),
-        ("disk", "GiB", needs.disk + DISK_RESERVE, has.disk),
-    ];
-    let short = rows.iter().filter(|(.., needs, has)| has < needs);
-    let words: Vec<String> = short
-        .map(|(what, unit, needs, has)| format!("{what}: {needs:.1} {unit} needed, {has:.1} left"))
-        .collect();
-    (!words.is_empty()).then(|| words.join("; "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn enough_is_as_the_contract_has_it() {
-        let needs = Needs { cpu: 2.0, memory: 4.0, disk: 3.0 };
-        let has = |cores, memory, disk| lacking(needs, Capacity { cores, memory, disk });
-        assert_eq!(has(2.0, 4.8, 5.0), None);
-        assert!(has(1.9, 4.8, 5.0).unwrap().starts_with("cpu: 2.0 cores needed, 1.9 left"));
-        assert!(has(2.0, 4.7, 5.0).unwrap().starts_with("memory: 4.8 GiB"));
-        assert!(has(2.0, 4.8, 4.9).unwrap().starts_with("disk: 5.0 GiB"));
-        assert_eq!(has(0.0, 0.0, 0.0).unwrap().matches(';').count(), 2);
-    }
 }

@@ -227,7 +227,7 @@ pub const HEALTH: &[&str] =
     &["test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"];
 
 /// Capabilities that the engine gives to every container, so that asking for one of them asks for nothing. Source: the
-/// engine's default profile, which is also the `baseline` level of Kubernetes' pod security standards.
+/// engine's default profile.
 pub const DEFAULT_CAPABILITIES: &[&str] = &[
     "AUDIT_WRITE",
     "CHOWN",

@@ -2,25 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::app::compose::keys::DEFAULT_CAPABILITIES;
 use crate::domain::app::kubernetes::{Draft, Level};
 use crate::domain::app::workload::Service;
 
-/// Capabilities that the baseline level lets a container add: those of an engine's own set.
-const BASELINE: &[&str] = &[
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
+/// The one capability of an engine's own set that the baseline level doesn't let a container add.
+const BEYOND_BASELINE: &str = "NET_RAW";
 /// Kernel settings that the baseline level lets a pod change.
 const SYSCTLS: &[&str] = &[
     "kernel.shm_rmid_forced",
@@ -51,7 +38,7 @@ fn user(service: &Service) -> Option<(i64, Option<i64>)> {
 pub(crate) fn level(service: &Service) -> Level {
     let sandbox = &service.sandbox;
     let unconfined = sandbox.security_opt.iter().any(|option| option.contains("unconfined"));
-    let beyond = sandbox.cap_add.iter().any(|cap| !BASELINE.contains(&cap.as_str()))
+    let beyond = sandbox.cap_add.iter().any(|cap| !is_baseline(cap))
         || sandbox.sysctls.keys().any(|name| !SYSCTLS.contains(&name.as_str()));
     if sandbox.privileged || unconfined || beyond {
         return Level::Privileged;
@@ -165,4 +152,8 @@ pub(crate) fn pod(draft: &mut Draft<'_>, services: &[&Service], stays: bool) -> 
         context.insert("sysctls".into(), Value::Array(sysctls));
     }
     Value::Object(context)
+}
+
+fn is_baseline(capability: &str) -> bool {
+    capability != BEYOND_BASELINE && DEFAULT_CAPABILITIES.contains(&capability)
 }
