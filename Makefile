@@ -4,7 +4,7 @@ CARGO ?= cargo
 BIN := target/debug/cocoasyncer
 .DEFAULT_GOAL := help
 
-.PHONY: help build run demo test bench generate check lint fmt clean
+.PHONY: help build run demo test bench generate docs check lint fmt clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ bench: ## Measure what the project promises, as ratios against a baseline of the
 
 generate: build ## Print the generated files anew
 	$(BIN) crd --write crds
+	$(BIN) docs --write docs/reference
+
+docs: ## Build the documents as a book under target/book, where mdbook is installed
+	@command -v mdbook >/dev/null || { echo 'mdbook is not installed: cargo install mdbook'; exit 1; }
+	mdbook build docs
 
 lint: ## Formatting and lints
 	$(CARGO) fmt --check
@@ -36,7 +41,7 @@ fmt: ## Format the code
 
 check: lint ## What every commit keeps green: lints, unit tests, architecture, generated files
 	$(CARGO) test --locked --lib
-	$(CARGO) test --locked --test it -- tidy:: fresh::
+	$(CARGO) test --locked --test it -- tidy:: fresh:: book::
 
 clean: ## Remove what was built and the data of `make run`
 	$(CARGO) clean

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod connect;
 pub mod crd;
 pub mod demo;
+pub mod docs;
 pub mod error;
 #[cfg(test)]
 mod fixtures;
@@ -95,6 +96,9 @@ enum Command {
     Resolve(resolve::ResolveArgs),
     /// Start three sites on this machine, kill one, and watch DNS follow
     Demo(demo::DemoArgs),
+    /// Print the reference pages of the documents
+    #[command(hide = true)]
+    Docs(docs::DocsArgs),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -151,6 +155,7 @@ async fn dispatch(command: Command, mut ctx: Ctx<'_>) -> Result<ExitCode, CliErr
         Command::Simulate(args) => simulate::show(args, ctx).await,
         Command::Resolve(args) => resolve::show(args, ctx).await,
         Command::Demo(args) => demo::demo(args, ctx).await,
+        Command::Docs(args) => docs::write(args, &Cli::command(), ctx),
         Command::Version => version(ctx),
         Command::Completion { shell } => completion(shell, ctx),
     }

@@ -16,6 +16,7 @@ mod conformance;
 mod process;
 mod process_apps;
 mod rfc2136;
+mod book;
 mod catalog;
 mod apps;
 mod library;
