@@ -26,6 +26,10 @@ bench: ## Measure what the project promises, as ratios against a baseline of the
 
 generate: build ## Print the generated files anew
 	$(BIN) crd --write crds
+	$(BIN) crd --write charts/cocoasyncer/files/crds
+	$(BIN) rbac --write charts/cocoasyncer/files/rbac.yaml
+	scripts/chart-readme.sh > charts/cocoasyncer/README.md
+	scripts/manifests.sh $(BIN)
 	$(BIN) docs --write docs/reference
 
 docs: ## Build the documents as a book under target/book, where mdbook is installed

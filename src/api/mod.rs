@@ -8,6 +8,7 @@ pub mod node;
 pub mod service;
 pub mod app;
 pub mod crds;
+pub mod rbac;
 
 /// API group of all our kinds.
 pub const GROUP: &str = "cocoasyncer.io";

@@ -15,7 +15,9 @@ pub mod output;
 pub mod plan;
 pub mod preview;
 pub mod prompt;
+pub mod probe;
 pub mod provider;
+pub mod rbac;
 pub mod resolve;
 pub mod serve;
 pub mod serve_apps;
@@ -71,6 +73,8 @@ enum Command {
     Run(Box<serve::RunArgs>),
     /// Print the custom resource definitions
     Crd(crd::CrdArgs),
+    /// Print the rights that the operator asks of a cluster
+    Rbac(rbac::RbacArgs),
     /// Join, list, drain and pin nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -94,6 +98,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Ask by real DNS what a name resolves to, per line
     Resolve(resolve::ResolveArgs),
+    /// Ask a running node from outside whether it answers
+    Probe(probe::ProbeArgs),
     /// Start three sites on this machine, kill one, and watch DNS follow
     Demo(demo::DemoArgs),
     /// Print the reference pages of the documents
@@ -145,6 +151,7 @@ async fn dispatch(command: Command, mut ctx: Ctx<'_>) -> Result<ExitCode, CliErr
         Command::Standalone(args) => serve::standalone(*args, ctx.access).await,
         Command::Run(args) => serve::run(*args, ctx.access).await,
         Command::Crd(args) => crd::print(args, ctx),
+        Command::Rbac(args) => rbac::print(args, ctx),
         Command::Node(command) => node::run(command, ctx).await,
         Command::Service(command) => service::run(command, ctx).await,
         Command::Provider(command) => provider::run(command, ctx).await,
@@ -154,6 +161,7 @@ async fn dispatch(command: Command, mut ctx: Ctx<'_>) -> Result<ExitCode, CliErr
         Command::Plan(args) => plan::show(args, ctx).await,
         Command::Simulate(args) => simulate::show(args, ctx).await,
         Command::Resolve(args) => resolve::show(args, ctx).await,
+        Command::Probe(args) => probe::probe(args, ctx).await,
         Command::Demo(args) => demo::demo(args, ctx).await,
         Command::Docs(args) => docs::write(args, &Cli::command(), ctx),
         Command::Version => version(ctx),

@@ -113,7 +113,30 @@ pub async fn ask(
     within: Duration,
 ) -> Result<Reply, AskError> {
     let question = question(name, kind, subnet)?;
-    let asking = exchange(server, &question);
+    answered(server, within, exchange(server, &question)).await
+}
+
+/// Asks `server` by TCP alone.
+pub async fn ask_by_tcp(
+    server: SocketAddr,
+    name: &str,
+    kind: &str,
+    within: Duration,
+) -> Result<Reply, AskError> {
+    let question = question(name, kind, None)?;
+    let asking = async {
+        let began = Instant::now();
+        let packet = question.to_vec().map_err(io::Error::other)?;
+        Ok(read(&by_tcp(server, &question, &packet).await?, began, true))
+    };
+    answered(server, within, asking).await
+}
+
+async fn answered(
+    server: SocketAddr,
+    within: Duration,
+    asking: impl Future<Output = io::Result<Reply>>,
+) -> Result<Reply, AskError> {
     match timeout(within, asking).await {
         Err(_) => Err(AskError::Silent { server, within }),
         Ok(Err(source)) => Err(AskError::Talk { server, source }),

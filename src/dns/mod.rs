@@ -136,6 +136,10 @@ impl Bound {
         let slots = Arc::new(tcp::Slots::new(settings.tcp));
         let start = Instant::now();
         let readers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8));
+        if self.sockets.is_empty() {
+            // A server that nobody asked for has not ended by itself.
+            shutdown.cancelled().await;
+        }
         for (udp, tcp) in self.sockets {
             let udp = Arc::new(udp);
             for _ in 0..readers {
@@ -168,7 +172,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::dns::ask::{Reply, ask};
+    use crate::dns::ask::{Reply, ask, ask_by_tcp};
     use crate::dns::handler::tests::brain;
 
     const LONG: Duration = Duration::from_secs(20);
@@ -219,6 +223,8 @@ mod tests {
         let missing = server.ask("missing.example.com", "AAAA", None).await;
         assert_eq!((missing.rcode.as_str(), missing.authority[0].kind.as_str()), ("NXDOMAIN", "SOA"));
         assert_eq!(server.ask("example.org", "A", None).await.rcode, "REFUSED");
+        let alone = ask_by_tcp(server.at, ".", "SOA", LONG).await.unwrap();
+        assert_eq!((alone.rcode.as_str(), alone.tcp), ("REFUSED", true));
         let big = server.ask("big.example.com", "A", None).await;
         assert_eq!((big.tcp, big.truncated, big.answers.len()), (true, false, 100));
         server.stop().await;
@@ -233,6 +239,16 @@ mod tests {
         assert!(second.tcp, "truncated by UDP");
         assert_eq!(second.values("A"), ["203.0.113.1"]);
         server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_without_sockets_ends_when_it_is_told_to() {
+        let shutdown = CancellationToken::new();
+        let bound = bind(&[]).await.unwrap();
+        let mut task = tokio::spawn(bound.serve(brain(), Settings::default(), shutdown.clone()));
+        assert!(timeout(Duration::from_millis(50), &mut task).await.is_err(), "it ended by itself");
+        shutdown.cancel();
+        timeout(LONG, task).await.unwrap().unwrap();
     }
 
     #[tokio::test]

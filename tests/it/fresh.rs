@@ -2,21 +2,60 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use cocoasyncer::api::crds;
+use cocoasyncer::cli::rbac;
 use cocoasyncer::domain::app::compose::keys::{self, Backends, Use};
 use cocoasyncer::domain::app::finding::{Code, Right};
 use cocoasyncer::domain::app::phase::Phase;
 
 #[test]
 fn the_crds_on_disk_are_the_ones_in_the_code() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-    for crd in crds::all() {
-        let path = dir.join(crds::file_name(&crd));
-        let there = fs::read_to_string(&path).unwrap_or_default();
-        assert!(there == crds::yaml(&crd).unwrap(), "{} is stale: run `make generate`", path.display());
+    // Beside the definitions stands what makes a kustomization of them.
+    for (dir, others) in [("crds", 1), ("charts/cocoasyncer/files/crds", 0)] {
+        for crd in crds::all() {
+            is_fresh(&format!("{dir}/{}", crds::file_name(&crd)), &crds::yaml(&crd).unwrap());
+        }
+        let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)).unwrap();
+        assert_eq!(files.count(), crds::all().len() + others, "a file in {dir} that nothing prints");
     }
-    assert_eq!(fs::read_dir(&dir).unwrap().count(), crds::all().len(), "a file in crds/ that nothing prints");
+}
+
+fn is_fresh(file: &str, now: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let there = fs::read_to_string(path).unwrap_or_default();
+    assert!(there == now, "{file} is stale: run `make generate`");
+}
+
+/// What a script of the project prints.
+fn printed(script: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script);
+    let output = Command::new(path).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_charts_files_are_what_the_code_and_its_values_print() {
+    is_fresh("charts/cocoasyncer/files/rbac.yaml", &rbac::yaml().unwrap());
+    is_fresh("charts/cocoasyncer/README.md", &printed("chart-readme.sh"));
+    // That a value has its words is the README's own business.
+    assert!(!read("charts/cocoasyncer/README.md").contains("` | |"), "a value without a description");
+    let chart = read("charts/cocoasyncer/Chart.yaml");
+    for field in ["version", "appVersion"] {
+        let said = format!("\n{field}: {}\n", env!("CARGO_PKG_VERSION"));
+        assert!(chart.contains(&said), "Chart.yaml's {field} is not the program's");
+    }
+}
+
+#[test]
+fn the_manifests_are_rendered_from_the_chart_as_it_is() {
+    // What Helm makes of it is compared where Helm is, in `helm::objects`; here, that nothing has changed since.
+    let digest = printed("chart-digest.sh");
+    let head = read("manifests/base/operator.yaml").lines().next().unwrap_or_default().to_owned();
+    assert!(head.contains(digest.trim()), "manifests/base/operator.yaml is stale: run `make generate`");
+    is_fresh("manifests/install.yaml", &printed("install-manifest.sh"));
 }
 
 fn read(file: &str) -> String {

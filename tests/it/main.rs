@@ -23,3 +23,4 @@ mod library;
 mod app_api;
 mod docker;
 mod kubernetes;
+mod helm;

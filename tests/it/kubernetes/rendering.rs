@@ -2,9 +2,6 @@
 //! pods are read, and with every sibling found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use cocoasyncer::domain::app::instance::Instance;
 use cocoasyncer::domain::app::kubernetes::names::{called_as, is_label, label, places};
@@ -13,9 +10,7 @@ use cocoasyncer::domain::app::workload::Service;
 use serde_json::Value;
 
 use super::{PASSWORD, all, samples};
-
-/// Versions that are validated against.
-const VERSIONS: &[&str] = &["1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"];
+use crate::support::schemas::assert_valid;
 
 fn of_kind<'a>(rendered: &'a Rendered, kinds: &'a [&str]) -> impl Iterator<Item = &'a Value> {
     rendered.objects.iter().filter(move |object| kinds.iter().any(|kind| object["kind"] == *kind))
@@ -188,32 +183,5 @@ fn all_objects() -> Vec<Value> {
 
 #[test]
 fn all_objects_are_valid_for_all_versions_of_kubernetes() {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools");
-    let output = Command::new(tools.join("kubernetes_validate.sh")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let python = String::from_utf8(output.stdout).unwrap();
-    let mut objects = all_objects();
-    // One that must be refused: a validator that takes everything proves nothing.
-    let mut wrong = objects.iter().find(|object| object["kind"] == "Deployment").unwrap().clone();
-    wrong["spec"]["template"]["spec"]["bogus"] = Value::from(1);
-    wrong["metadata"]["name"] = Value::from("wrong");
-    objects.push(wrong);
-    let mut child = Command::new(python.trim())
-        .arg(tools.join("objects_valid.py"))
-        .args(VERSIONS)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
-    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success());
-    let said = String::from_utf8(output.stdout).unwrap();
-    let (wrong, others): (Vec<&str>, Vec<&str>) =
-        said.lines().partition(|line| line.contains("Deployment wrong"));
-    assert_eq!(wrong.len(), VERSIONS.len(), "{wrong:?}");
-    assert_eq!(others, [format!("checked {}", objects.len() * VERSIONS.len())]);
+    assert_valid(all_objects());
 }

@@ -8,5 +8,6 @@ mod legacy;
 mod names;
 mod owner;
 mod pages;
+mod probe;
 mod refusals;
 mod secrets;

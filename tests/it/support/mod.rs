@@ -6,6 +6,7 @@ pub mod engine;
 pub mod objects;
 pub mod process;
 pub mod ran;
+pub mod schemas;
 pub mod servers;
 
 use std::future::Future;
