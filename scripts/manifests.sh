@@ -6,8 +6,9 @@ program=$(realpath "$1")
 cd "$(dirname "$0")/.."
 base=manifests/base
 home=$(mktemp -d)
+touch "$home/log"
 "$program" standalone --data-dir "$home/data" --docker none --dns-listen 127.0.0.1:0 --plane-listen 127.0.0.1:0 \
-    --api-listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 >"$home/log" 2>&1 &
+    --api-listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 >>"$home/log" 2>&1 &
 plane=$!
 trap 'kill $plane; wait $plane 2>/dev/null || true; rm -rf "$home"' EXIT
 for _ in $(seq 300); do
