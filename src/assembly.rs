@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod apps;
 pub mod listening;
+pub mod patience;
 pub mod plane;
 pub mod loops;
 pub mod servers;
@@ -18,6 +19,7 @@ use kube::Client;
 use tracing::info;
 
 use crate::assembly::loops::{Loops, Wiring};
+use crate::assembly::patience::Patience;
 use crate::assembly::servers::{Operations, Parts, Sockets};
 use crate::config::{FirstNode, Plane, Settings};
 use crate::controllers::manifests::Manifests;
@@ -26,6 +28,7 @@ use crate::dns::source::LineTables;
 use crate::domain::secret::Secret;
 use crate::process::{DRAIN_DEADLINE, Readiness, Shutdown, Tasks};
 use crate::telemetry::tracing::LogFilter;
+use crate::telemetry::troubles::Troubles;
 
 /// Parts that must be ready before the process is.
 const PARTS: [&str; 5] = ["control-plane", "node", "caches", "dns", "http"];
@@ -39,25 +42,38 @@ pub async fn operate(settings: Settings, log: LogFilter) -> anyhow::Result<()> {
     // Files and sockets first: what can't be read or is in use must stop the start before anything was written.
     let inputs = Inputs::read(&settings)?;
     let mut sockets = Sockets::bind(&settings).await?;
-    let operations = sockets.serve_operations(log, &readiness, &shutdown, &mut tasks)?;
+    let troubles = Troubles::default();
+    let operations = sockets.serve_operations(log, &readiness, &troubles, &shutdown, &mut tasks)?;
     let listening = sockets.listening.clone();
-    let (client, embedded) = match &settings.plane {
+    let (client, embedded, patience) = match &settings.plane {
         Plane::Embedded(embedded) => {
             let plane = plane::embedded(embedded, sockets.take_plane(), &shutdown, &mut tasks).await?;
             listening.write(&embedded.data_dir).context("write the addresses in use")?;
-            (plane.client(), Some(plane))
+            (plane.client(), Some(plane), Patience::None)
         }
-        Plane::Cluster(access) => (plane::cluster(access).await?, None),
+        Plane::Cluster(access) => {
+            let server = plane::cluster(access, settings.api_rate, &troubles, &operations.registry).await?;
+            let patience = Patience::Until(shutdown.clone());
+            plane::served(&server, &readiness.take("control-plane"), &patience).await?;
+            (server.client(), None, patience)
+        }
     };
     readiness.take("control-plane").ready();
     let mut first_node = settings.first_node.clone();
     listening.complete(&mut first_node);
-    let first = first_objects(&settings, &first_node, inputs.secret, &client, &shutdown, &mut tasks).await;
-    let started = match first {
-        Ok(()) => {
-            readiness.take("node").ready();
-            let starting =
-                Starting { settings: &settings, client, sockets, tables: inputs.tables, operations };
+    let first = First { settings: &settings, node: &first_node, secret: inputs.secret, client: &client };
+    let started = match first.make(&patience, &readiness, &shutdown, &mut tasks).await {
+        Ok(None) => Ok(()),
+        Ok(Some(())) => {
+            let starting = Starting {
+                settings: &settings,
+                client,
+                patience,
+                troubles,
+                sockets,
+                tables: inputs.tables,
+                operations,
+            };
             starting.start(&readiness, &shutdown, &mut tasks).await
         }
         Err(error) => Err(error),
@@ -106,31 +122,52 @@ impl Inputs {
 
 /// What must exist before the loops start: what lies in the manifests folders, what the old configuration says, and
 /// this process's own node.
-async fn first_objects(
-    settings: &Settings,
-    first_node: &FirstNode,
+struct First<'a> {
+    settings: &'a Settings,
+    node: &'a FirstNode,
     secret: Option<Secret>,
-    client: &Client,
-    shutdown: &Shutdown,
-    tasks: &mut Tasks,
-) -> anyhow::Result<()> {
-    if let Some(path) = &settings.old_config {
-        plane::import_old_config(client, path, settings).await?;
+    client: &'a Client,
+}
+
+impl First<'_> {
+    /// Makes it; `Ok(None)`: the process is to end.
+    async fn make(
+        self,
+        patience: &Patience,
+        readiness: &Readiness,
+        shutdown: &Shutdown,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<Option<()>> {
+        let Self { settings, node, secret, client } = self;
+        let ready = readiness.take("node");
+        if let Some(path) = &settings.old_config {
+            let import = async || plane::import_old_config(client, path, settings).await;
+            if patience.with(&ready, import).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        if !settings.manifests.is_empty() {
+            let mut manifests = Manifests::new(client.clone(), settings.manifests.clone());
+            let pass = manifests.pass().await;
+            info!(applied = pass.applied, failed = pass.failed, refused = pass.refused, "manifests applied");
+            tasks.spawn_infallible("manifests", manifests.run(shutdown.token(), |_| ()));
+        }
+        let node = node.object(&settings.node);
+        let ensure = async || {
+            let done = own::ensure(client, settings.scope.system(), &node, secret.clone()).await;
+            done.context("this process's own CocoaNode")
+        };
+        let made = patience.with(&ready, ensure).await?;
+        Ok(made.inspect(|()| ready.ready()))
     }
-    if !settings.manifests.is_empty() {
-        let mut manifests = Manifests::new(client.clone(), settings.manifests.clone());
-        let pass = manifests.pass().await;
-        info!(applied = pass.applied, failed = pass.failed, refused = pass.refused, "manifests applied");
-        tasks.spawn_infallible("manifests", manifests.run(shutdown.token(), |_| ()));
-    }
-    let node = first_node.object(&settings.node);
-    own::ensure(client, &node, secret).await.context("this process's own CocoaNode")
 }
 
 /// What the loops and the servers are started from.
 struct Starting<'a> {
     settings: &'a Settings,
     client: Client,
+    patience: Patience,
+    troubles: Troubles,
     sockets: Sockets,
     tables: Arc<LineTables>,
     operations: Operations,
@@ -143,17 +180,19 @@ impl Starting<'_> {
         shutdown: &Shutdown,
         tasks: &mut Tasks,
     ) -> anyhow::Result<()> {
-        let Self { settings, client, sockets, tables, operations } = self;
+        let Self { settings, client, patience, troubles, sockets, tables, operations } = self;
         let wiring = Wiring {
             settings,
             client: client.clone(),
+            patience,
             clock: Arc::new(Timestamp::now),
             api_port: sockets.listening.api.port(),
             tables,
             registry: &operations.registry,
             readiness,
+            troubles,
         };
-        let loops = Loops::start(wiring, shutdown, tasks).await?;
+        let Some(loops) = Loops::start(wiring, shutdown, tasks).await? else { return Ok(()) };
         sockets.serve(Parts { settings, client, loops: &loops, operations }, readiness, shutdown, tasks)
     }
 }

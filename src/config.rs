@@ -11,10 +11,11 @@ use crate::api::node::{AddressSource, CocoaNode, CocoaNodeSpec, Echo, Liveness, 
 use crate::api::vocab::{Line, NetworkType, WorkMode};
 use crate::config::apps::{AppFlags, Apps};
 use crate::config::checks::{
-    ADDRESS, apart, authority, existing, first_node, listen, log, networks, node_name, parsed,
+    ADDRESS, apart, authority, existing, first_node, listen, log, networks, node_name, parsed, scope,
 };
 use crate::domain::marks::OwnerId;
 use crate::domain::names::{DnsName, FieldError};
+use crate::domain::scope::Scope;
 
 pub mod apps;
 pub mod checks;
@@ -28,6 +29,9 @@ pub const DEFAULT_API: &str = "127.0.0.1:44443";
 pub const DEFAULT_OPS: &str = "127.0.0.1:44480";
 /// Where the DNS server listens unless told otherwise; 53 needs a privilege and is often taken.
 pub const DEFAULT_DNS: &str = "127.0.0.1:1053";
+/// Calls of a cluster's API server a second unless told otherwise: the first statuses of thousands of services take some
+/// of its time, and nobody else's.
+pub const DEFAULT_API_RATE: u32 = 200;
 /// The kubeconfig's name in the data directory.
 pub const KUBECONFIG: &str = "kubeconfig";
 
@@ -38,6 +42,10 @@ pub struct Settings {
     pub node: String,
     /// Where the objects live.
     pub plane: Plane,
+    /// Which namespaces are served.
+    pub scope: Scope,
+    /// Calls of a cluster's API server a second, in the long run.
+    pub api_rate: u32,
     /// What it listens on.
     pub listen: Listen,
     /// Files with rows `CIDR LINE`; read anew when they change.
@@ -172,6 +180,9 @@ pub enum LogFormat {
 #[allow(missing_docs, reason = "each is the flag of its name, told in the command line's help")]
 pub struct Flags {
     pub node: Option<String>,
+    pub system_namespace: String,
+    pub namespaces: Vec<String>,
+    pub api_rate: u32,
     pub host_name: String,
     pub api_listen: String,
     pub ops_listen: String,
@@ -237,13 +248,17 @@ impl Settings {
     fn of(flags: Flags, plane: Plane) -> Result<Self, FieldError> {
         let node = node_name(&flags)?;
         let listen = listen(&flags)?;
+        let scope = scope(&flags)?;
+        if !(1..=100_000).contains(&flags.api_rate) {
+            return Err(FieldError::new("--api-rate", "must be 1 to 100000 calls a second"));
+        }
         Ok(Self {
             first_node: first_node(&flags, &node, listen.api)?,
             reveal_credentials_to: networks(&flags.reveal_credentials_to)?,
             authority: authority(&flags)?,
             owner_id: flags.owner_id.as_deref().map(|id| OwnerId::parse(id, "--owner-id")).transpose()?,
             log: log(&flags)?,
-            apps: Apps::checked(flags.apps, plane.data_dir())?,
+            apps: Apps::checked(flags.apps, &scope, plane.data_dir())?,
             line_tables: existing("--line-table", flags.line_tables, Path::is_file, "file")?,
             manifests: existing("--manifests", flags.manifests, Path::is_dir, "folder")?,
             old_config: existing(
@@ -256,6 +271,8 @@ impl Settings {
             reverse_proxy: flags.reverse_proxy,
             node,
             plane,
+            scope,
+            api_rate: flags.api_rate,
             listen,
         })
     }
@@ -306,6 +323,8 @@ mod tests {
     fn flags() -> Flags {
         Flags {
             host_name: "Tokyo-1.example.com".into(),
+            system_namespace: "cocoasyncer-system".into(),
+            api_rate: DEFAULT_API_RATE,
             api_listen: DEFAULT_API.into(),
             ops_listen: DEFAULT_OPS.into(),
             dns_listen: vec![DEFAULT_DNS.into()],
@@ -315,13 +334,7 @@ mod tests {
             echo_agreement: 1,
             log: "info".into(),
             log_format: "text".into(),
-            apps: AppFlags {
-                docker: "none".into(),
-                namespace: "default".into(),
-                auth: "token".into(),
-                at_once: 1,
-                ..AppFlags::default()
-            },
+            apps: AppFlags { docker: "none".into(), auth: "token".into(), at_once: 1, ..AppFlags::default() },
             ..Flags::default()
         }
     }
@@ -358,6 +371,12 @@ mod tests {
         let one = |text: &str| vec![text.to_owned()];
         check("--node", "lower-case", |f, _| f.node = Some("Tokyo_1".into()));
         check("--node", "lower-case", |f, _| f.node = Some(String::new()));
+        check("--api-rate", "1 to 100000", |f, _| f.api_rate = 0);
+        check("--system-namespace", "lower-case", |f, _| f.system_namespace = "Ops".into());
+        check("--namespaces", "lower-case", |f, _| f.namespaces = one(""));
+        check("--app-namespace", "cocoasyncer-system, ops", |f, _| {
+            (f.namespaces, f.apps.namespace) = (one("ops"), Some("web".into()));
+        });
         check("--data-dir", "name a folder", |_, p| p.data_dir = PathBuf::new());
         check("--plane-listen", "not an address and port", |_, p| p.plane_listen = "localhost".into());
         check("--plane-listen", "--api-listen's", |_, p| p.plane_listen = DEFAULT_API.into());

@@ -13,6 +13,7 @@ pub mod runtimes;
 pub mod peers;
 pub mod dns;
 pub mod controlplane;
+pub mod apiserver;
 pub mod controllers;
 pub mod http;
 pub mod config;

@@ -25,32 +25,45 @@ const DRAINING: &str = "draining";
 /// Any error, as tasks return it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
+/// How a component stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// It waits, for what these words say, where it can tell.
+    Missing(Option<String>),
+}
+
 /// Named components, and which of them have yet to become ready.
 #[derive(Clone)]
 pub struct Readiness {
-    components: Arc<Mutex<BTreeMap<String, bool>>>,
+    components: Arc<Mutex<BTreeMap<String, State>>>,
     shutdown: Shutdown,
 }
 
 impl Readiness {
     /// All `names` are missing until their handles say otherwise.
     pub fn new(shutdown: &Shutdown, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let components = names.into_iter().map(|name| (name.into(), false)).collect();
+        let components = names.into_iter().map(|name| (name.into(), State::Missing(None))).collect();
         Self { components: Arc::new(Mutex::new(components)), shutdown: shutdown.clone() }
     }
 
     /// The handle of one component. A name that was not announced counts from now on, so that no part is forgotten.
     pub fn take(&self, name: &str) -> Ready {
-        self.with(|components| *components.entry(name.to_owned()).or_insert(false));
+        self.with(|components| {
+            components.entry(name.to_owned()).or_insert(State::Missing(None));
+        });
         Ready { readiness: self.clone(), name: name.to_owned() }
     }
 
-    /// Who is not ready, in the order of names; empty where the process is ready. While it drains it is not, though
+    /// Who is not ready and why, in the order of names; empty where the process is ready. While it drains it is not, though
     /// every part still works, so that no new work is sent here.
     pub fn missing(&self) -> Vec<String> {
-        let mut missing: Vec<String> = self.with(|components| {
-            components.iter().filter(|(_, ready)| !**ready).map(|(name, _)| name.clone()).collect()
-        });
+        let named = |(name, state): (&String, &State)| match state {
+            State::Ready => None,
+            State::Missing(None) => Some(name.clone()),
+            State::Missing(Some(words)) => Some(format!("{name}: {words}")),
+        };
+        let mut missing: Vec<String> = self.with(|components| components.iter().filter_map(named).collect());
         if self.shutdown.is_draining() {
             missing.push(DRAINING.to_owned());
         }
@@ -62,7 +75,7 @@ impl Readiness {
         self.missing().is_empty()
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, bool>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, State>) -> T) -> T {
         act(&mut self.components.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -77,18 +90,28 @@ pub struct Ready {
 impl Ready {
     /// The component works.
     pub fn ready(&self) {
-        self.set(true);
+        self.set(State::Ready);
     }
 
     /// It has stopped working for now.
     pub fn not_ready(&self) {
-        self.set(false);
+        self.set(State::Missing(None));
     }
 
-    fn set(&self, now: bool) {
+    /// It can't work before something has changed; `words` say what. Told once in the log while they stay the same.
+    pub fn waits(&self, words: String) {
+        let state = State::Missing(Some(words.clone()));
+        let before = self.readiness.with(|components| components.insert(self.name.clone(), state.clone()));
+        if before.as_ref() != Some(&state) {
+            warn!(component = %self.name, "waits: {words}");
+        }
+    }
+
+    fn set(&self, now: State) {
+        let ready = now == State::Ready;
         let before = self.readiness.with(|components| components.insert(self.name.clone(), now));
-        if before != Some(now) {
-            info!(component = %self.name, ready = now, "readiness changed");
+        if before.is_none_or(|before| (before == State::Ready) != ready) {
+            info!(component = %self.name, ready, "readiness changed");
         }
     }
 }
@@ -341,6 +364,8 @@ mod tests {
         assert!(readiness.is_ready());
         dns.not_ready();
         assert_eq!(readiness.missing(), ["dns"]);
+        dns.waits("for the zones".to_owned());
+        assert_eq!(readiness.missing(), ["dns: for the zones"]);
         dns.ready();
         let _late = readiness.take("http");
         assert_eq!(readiness.missing(), ["http"], "whoever was not announced counts too");

@@ -7,6 +7,7 @@ mod app_list;
 mod apps;
 mod baseline;
 mod catalog;
+mod cluster;
 mod death;
 mod dns;
 mod http;
@@ -37,7 +38,7 @@ use crate::report::{Figure, Report};
 type Area = fn() -> anyhow::Result<Vec<Figure>>;
 
 /// In the order of the table; quick ones first, so that a mistake shows early.
-const AREAS: [(&str, Area); 12] = [
+const AREAS: [(&str, Area); 13] = [
     ("planning", planning::run),
     ("catalog", catalog::run),
     ("resync", resync::run),
@@ -47,6 +48,7 @@ const AREAS: [(&str, Area); 12] = [
     ("dns", dns::run),
     ("death", death::run),
     ("restart", restart::run),
+    ("cluster", cluster::run),
     ("app-install", apps::install::run),
     ("app-rest", apps::rest::run),
     ("providers", providers::run),

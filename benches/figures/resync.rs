@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cocoasyncer::api::SYSTEM_NAMESPACE;
 use cocoasyncer::api::node::CocoaNode;
 use cocoasyncer::api::service::ManagedService;
 use cocoasyncer::controllers::board::Board;
@@ -49,7 +50,7 @@ impl World {
         objects::create_all(&Api::<ManagedService>::namespaced(client.clone(), "default"), services, 64)
             .await?;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
-        let stores = Stores::start(&client, &stop, &mut |_, watch| drop(tasks.spawn(watch)));
+        let stores = Stores::start(&client, &Arc::default(), &stop, &mut |_, watch| drop(tasks.spawn(watch)));
         let (provider, began) = (Arc::new(MemoryProvider::default()), Timestamp::now());
         let of = provider.clone();
         let provider_for = Arc::new(move |_: &_| Some(of.clone() as Arc<dyn DnsProvider>));
@@ -57,7 +58,7 @@ impl World {
         let ctx = Context::new(client.clone(), "n01".into(), stores, clock, provider_for, Default::default());
         let (board, sender) = (Board::default(), watch::Sender::new(None));
         let seen = || sender.subscribe();
-        let retained = Retained::load(&client).await?;
+        let retained = Retained::load(&client, SYSTEM_NAMESPACE).await?;
         tasks.spawn(node::addresses::run(ctx.clone(), board.clone(), seen(), stop.clone()));
         tasks.spawn(node::report::run(ctx.clone(), seen(), stop.clone()));
         tasks.spawn(service::run(ctx.clone(), retained, seen(), stop.clone()));

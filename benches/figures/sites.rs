@@ -19,7 +19,8 @@ pub struct Site {
     pub dns: SocketAddr,
     pub api: SocketAddr,
     pub ops: SocketAddr,
-    plane: SocketAddr,
+    /// None: its objects live in a cluster.
+    plane: Option<SocketAddr>,
     args: Vec<String>,
     child: Option<Child>,
 }
@@ -30,20 +31,30 @@ impl Site {
         std::fs::create_dir_all(dir)?;
         let args = ["--node", name].iter().chain(args).map(|&arg| arg.to_owned()).collect();
         let (dns, api, ops, plane) = (free()?, free()?, free()?, free()?);
-        Ok(Self { dir: dir.to_owned(), dns, api, ops, plane, args, child: None })
+        Ok(Self { dir: dir.to_owned(), dns, api, ops, plane: Some(plane), args, child: None })
+    }
+
+    /// An operator of a cluster that the kubeconfig leads to.
+    pub fn operator(dir: &Path, kubeconfig: &Path, args: &[&str]) -> anyhow::Result<Self> {
+        let way = ["--kubeconfig", kubeconfig.to_str().context("a path that is no text")?];
+        let mut site = Self::new(dir, "n01", &[&way, args].concat())?;
+        site.plane = None;
+        Ok(site)
     }
 
     /// Starts the process; its log goes to `log` beside its data.
     pub fn start(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_cocoasyncer"));
-        command.arg("standalone").arg("--data-dir").arg(&self.dir);
-        for (flag, at) in [
-            ("--dns-listen", self.dns),
-            ("--api-listen", self.api),
-            ("--ops-listen", self.ops),
-            ("--plane-listen", self.plane),
-        ] {
+        match self.plane {
+            Some(plane) => {
+                command.arg("standalone").arg("--data-dir").arg(&self.dir);
+                command.args(["--plane-listen", &plane.to_string()]);
+            }
+            None => drop(command.arg("run")),
+        }
+        for (flag, at) in [("--dns-listen", self.dns), ("--api-listen", self.api), ("--ops-listen", self.ops)]
+        {
             command.args([flag, &at.to_string()]);
         }
         command.args(["--log-format", "json"]).args(&self.args);

@@ -22,6 +22,8 @@ pub mod types {
 pub mod reasons {
     /// All is as wished.
     pub const AS_WISHED: &str = "AsWished";
+    /// The operator doesn't serve the object's namespace.
+    pub const NAMESPACE_NOT_SERVED: &str = "NamespaceNotServed";
     /// The spec can't be served; the message names the field.
     pub const INVALID: &str = "Invalid";
     /// No living node has an address for some line: its last records stay.

@@ -14,7 +14,8 @@ pub mod rbac;
 pub const GROUP: &str = "cocoasyncer.io";
 /// API version of all our kinds.
 pub const VERSION: &str = "v1alpha1";
-/// Namespace for what belongs to the operator itself, and for the Secrets of cluster-scoped nodes.
+/// Namespace for what belongs to the operator itself, and for the Secrets of cluster-scoped nodes, unless it was told another
+/// (`domain::scope`).
 pub const SYSTEM_NAMESPACE: &str = "cocoasyncer-system";
 
 /// Finalizer on a ManagedService: its records are removed before it goes.

@@ -53,14 +53,14 @@ impl Applications {
             AppAuth::Tokens { file, made } => Auth::Tokens(tokens::read(file, *made)?),
         };
         let library = Library::of(Vec::<Offer>::new());
-        let known = catalogue(settings, &ctx.client, &library, registry, stop, tasks).await?;
+        let known = catalogue(settings, &ctx, &library, registry, stop, tasks).await?;
         let metrics = AppMetrics::default();
         metrics.register(registry).context("register the applications' metrics")?;
         let docker = docker(settings)?;
         let kubernetes = match &settings.plane {
             Plane::Cluster(_) => {
-                Some(Arc::new(KubernetesRuntime::new(ctx.client.clone(), Options::default()))
-                    as Arc<dyn Runtime>)
+                let runtime = KubernetesRuntime::new(ctx.client.clone(), Options::default());
+                Some(Arc::new(runtime.within(ctx.scope().clone())) as Arc<dyn Runtime>)
             }
             // A plane alone starts no pods.
             Plane::Embedded(_) => None,
@@ -111,7 +111,7 @@ impl Applications {
 /// Reads the folders, starts to follow all sources; the token falls once ConfigMaps have been read too.
 async fn catalogue(
     settings: &Settings,
-    client: &Client,
+    ctx: &Context,
     library: &Library,
     registry: &Registry,
     stop: &CancellationToken,
@@ -128,7 +128,8 @@ async fn catalogue(
     let metrics = CatalogMetrics::default();
     metrics.register(registry).context("register the catalogue's metrics")?;
     let wiring = catalog::Wiring {
-        client: client.clone(),
+        client: ctx.client.clone(),
+        scope: ctx.scope().clone(),
         library: library.clone(),
         sources,
         metrics,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assembly::accounts::opener;
 use crate::assembly::apps::Applications;
+use crate::assembly::patience::Patience;
 use crate::config::Settings;
 use crate::controllers::accounts::{self, Directory, Open};
 use crate::controllers::board::Board;
@@ -35,6 +36,7 @@ use crate::providers::local::LocalProvider;
 use crate::providers::{self, DnsProvider};
 use crate::telemetry::metrics::provider::ProviderMetrics;
 use crate::telemetry::metrics::reconcile::ReconcileMetrics;
+use crate::telemetry::troubles::Troubles;
 
 /// What the servers read of the loops.
 pub struct Loops {
@@ -68,6 +70,8 @@ pub struct Wiring<'a> {
     pub settings: &'a Settings,
     /// The control plane.
     pub client: Client,
+    /// How its failures are taken.
+    pub patience: Patience,
     /// The clock.
     pub clock: Clock,
     /// Port of the v1 API, as bound.
@@ -78,12 +82,19 @@ pub struct Wiring<'a> {
     pub registry: &'a Registry,
     /// Who is ready.
     pub readiness: &'a Readiness,
+    /// What is wrong though they are.
+    pub troubles: Troubles,
 }
 
 impl Loops {
-    /// Starts them all.
-    pub async fn start(wiring: Wiring<'_>, shutdown: &Shutdown, tasks: &mut Tasks) -> anyhow::Result<Self> {
-        let Wiring { settings, client, clock, api_port, tables, registry, readiness } = wiring;
+    /// Starts them all; `Ok(None)`: the process is to end.
+    pub async fn start(
+        wiring: Wiring<'_>,
+        shutdown: &Shutdown,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<Option<Self>> {
+        let Wiring { settings, client, patience, clock, api_port, tables, registry, readiness, troubles } =
+            wiring;
         let stop = shutdown.token();
         let zones: Arc<ArcSwap<Zones>> = Arc::default();
         let seconds = clock.clone();
@@ -98,18 +109,23 @@ impl Loops {
         let provider_for = Arc::new(move |_: &ZoneId| Some(provider.clone() as Arc<dyn DnsProvider>));
         let metrics = ReconcileMetrics::default();
         metrics.register(registry).context("register the loops' metrics")?;
-        let stores = Stores::start(&client, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
-        let ctx = Context::new(client.clone(), settings.node.clone(), stores, clock, provider_for, metrics);
+        let scope = Arc::new(settings.scope.clone());
+        let stores =
+            Stores::start(&client, &scope, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
+        let mut ctx =
+            Context::new(client.clone(), settings.node.clone(), stores, clock, provider_for, metrics);
+        ctx.troubles = troubles;
         let apps = Applications::start(settings, ctx.clone(), registry, &stop, tasks).await?;
-        let owner = owner::load(&client, &settings.node, settings.owner_id.as_ref()).await;
-        let owner = owner.context("who marks this installation's records")?;
+        let waiting = readiness.take("caches");
+        let kept = patience.with(&waiting, async || Kept::load(&client, scope.system(), settings).await);
+        let Some(Kept { owner, retained, serials }) = kept.await? else { return Ok(None) };
         let joined = Joined {
             apps,
             owner: watch::Sender::new(owner),
             owner_fixed: settings.owner_id.clone(),
             facts: Facts { api_port, reverse_proxy: settings.reverse_proxy },
-            retained: Retained::load(&client).await.context("read the records that were retained")?,
-            serials: Serials::load(&client).await.context("read the serials of the zones")?,
+            retained,
+            serials,
             peers: PeerClient::new().context("make the client of the peers")?,
             name_servers: settings.authority.name_servers.clone(),
             tables,
@@ -117,7 +133,25 @@ impl Loops {
             local,
             open,
         };
-        Ok(joined.spawn(zones, readiness, &stop, tasks))
+        Ok(Some(joined.spawn(zones, readiness, &stop, tasks)))
+    }
+}
+
+/// What earlier processes left in the system namespace.
+struct Kept {
+    owner: Option<OwnerId>,
+    retained: Retained,
+    serials: Serials,
+}
+
+impl Kept {
+    async fn load(client: &Client, system: &str, settings: &Settings) -> anyhow::Result<Self> {
+        let owner = owner::load(client, system, &settings.node, settings.owner_id.as_ref()).await;
+        Ok(Self {
+            owner: owner.context("who marks this installation's records")?,
+            retained: Retained::load(client, system).await.context("read the records that were retained")?,
+            serials: Serials::load(client, system).await.context("read the serials of the zones")?,
+        })
     }
 }
 
@@ -191,7 +225,7 @@ impl Joined {
             .spawn_infallible("zones", local::run(ctx.clone(), inside, seen(), loops.seeded.clone(), stop()));
         tasks.spawn_infallible("view", view::run(ctx.clone(), facts, board.clone(), viewing, views, stop()));
         tasks.spawn_infallible("pushes", sync::run(peers, ctx.metrics.clone(), loops.views.clone(), stop()));
-        tasks.spawn_infallible("nodes' secrets", secrets::run(ctx.client.clone(), seen(), known, stop()));
+        tasks.spawn_infallible("nodes' secrets", secrets::run(ctx.clone(), seen(), known, stop()));
         let placing = directory.subscribe();
         let accounts = accounts::run(ctx.clone(), open, marked_by, seen(), directory, stop());
         tasks.spawn_infallible("accounts", accounts);

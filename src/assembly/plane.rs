@@ -1,22 +1,31 @@
 //! The way to a control plane: the embedded one, opened and served, or a cluster's.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::{conditions, wait::await_condition};
 use kube::{Api, Client, Config};
+use prometheus::Registry;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use crate::api::app::App;
 use crate::api::crds;
+use crate::api::node::CocoaNode;
+use crate::api::service::ManagedService;
+use crate::apiserver::{ApiServer, Open};
+use crate::assembly::patience::Patience;
 use crate::config::{ClusterAccess, Embedded, Settings};
 use crate::controllers::manifests::import::{Import, import_once};
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controlplane::{ControlPlane, Options};
-use crate::process::{Shutdown, Tasks};
+use crate::process::{Ready, Shutdown, Tasks};
+use crate::telemetry::metrics::calls::CallMetrics;
+use crate::telemetry::troubles::Troubles;
 use crate::wire::legacy_config::{Own, import};
 
 /// Opens the embedded plane, serves it for kubectl, writes the kubeconfig and installs our CRDs.
@@ -62,8 +71,46 @@ async fn install_crds(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A client of a cluster: by the kubeconfig and context that were named, else as kubectl would or a Pod.
-pub async fn cluster(access: &ClusterAccess) -> anyhow::Result<Client> {
+/// The way to a cluster: by the kubeconfig and context that were named, else as kubectl would or a Pod. It asks nothing
+/// yet; what it will be refused is told to `troubles`.
+pub async fn cluster(
+    access: &ClusterAccess,
+    rate: u32,
+    troubles: &Troubles,
+    registry: &Registry,
+) -> anyhow::Result<ApiServer> {
+    let metrics = CallMetrics::default();
+    metrics.register(registry).context("register the API server's metrics")?;
+    let access = Arc::new(access.clone());
+    let open: Open = Arc::new(move || {
+        let access = access.clone();
+        Box::pin(async move { client(&access).await.map_err(Into::into) })
+    });
+    ApiServer::open(open, f64::from(rate), troubles.clone(), metrics).await.map_err(|error| anyhow!(error))
+}
+
+/// Waits until the API server serves our kinds and lets us list them; what it waits for is told by `waiting`. None: the
+/// process is to end.
+pub async fn served(server: &ApiServer, waiting: &Ready, patience: &Patience) -> anyhow::Result<Option<()>> {
+    let client = server.client();
+    let one = ListParams::default().limit(1);
+    let look = async || {
+        Api::<CocoaNode>::all(client.clone()).list_metadata(&one).await?;
+        Api::<ManagedService>::all(client.clone()).list_metadata(&one).await?;
+        Api::<App>::all(client.clone()).list_metadata(&one).await.map(drop)
+    };
+    let step = async || {
+        let looked: Result<(), kube::Error> = look().await;
+        if looked.is_err() {
+            // The kubeconfig may have led to another cluster, and have been put right.
+            server.renew().await;
+        }
+        looked.context("look for our kinds: apply what `cocoasyncer crd` prints")
+    };
+    patience.with(waiting, step).await
+}
+
+async fn client(access: &ClusterAccess) -> anyhow::Result<Client> {
     let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match &access.kubeconfig {
         Some(path) => {
@@ -76,15 +123,7 @@ pub async fn cluster(access: &ClusterAccess) -> anyhow::Result<Client> {
     };
     // Every caller has its own deadline and its own way to try again.
     config.default_retry = false;
-    let client = Client::try_from(config).context("make a client of the cluster")?;
-    let served = Api::<CustomResourceDefinition>::all(client.clone());
-    for crd in crds::all() {
-        let name = crd.metadata.name.unwrap_or_default();
-        if served.get_opt(&name).await.with_context(|| format!("look for the CRD {name}"))?.is_none() {
-            bail!("the cluster has no CRD {name}: apply what `cocoasyncer crd` prints");
-        }
-    }
-    Ok(client)
+    Client::try_from(config).context("make a client of the cluster")
 }
 
 /// Makes objects of the old program's configuration, once.
@@ -93,7 +132,13 @@ pub async fn import_old_config(client: &Client, path: &Path, settings: &Settings
         std::fs::read_to_string(path).with_context(|| format!("--old-config: read {}", path.display()))?;
     let first = &settings.first_node;
     let addresses = first.object(&settings.node).spec.addresses;
-    let own = Own { name: &settings.node, lines: &first.lines, network: first.network, addresses };
+    let own = Own {
+        name: &settings.node,
+        system: settings.scope.system(),
+        lines: &first.lines,
+        network: first.network,
+        addresses,
+    };
     let imported = import(&text, &own).with_context(|| format!("--old-config {}", path.display()))?;
     for note in &imported.notes {
         warn!(file = %path.display(), "{note}");

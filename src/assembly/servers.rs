@@ -24,6 +24,7 @@ use crate::telemetry::dns::DnsMetrics;
 use crate::telemetry::metrics::http::HttpMetrics;
 use crate::telemetry::metrics::{register_process, text};
 use crate::telemetry::tracing::LogFilter;
+use crate::telemetry::troubles::Troubles;
 
 /// How long callers of the v1 API wait at the start, at most, for a view of the cluster.
 const FIRST_VIEW: Duration = Duration::from_secs(5);
@@ -89,6 +90,7 @@ impl Sockets {
         &mut self,
         log: LogFilter,
         readiness: &Readiness,
+        troubles: &Troubles,
         shutdown: &Shutdown,
         tasks: &mut Tasks,
     ) -> anyhow::Result<Operations> {
@@ -98,8 +100,10 @@ impl Sockets {
         register_process(registry).context("register the process's metrics")?;
         http.register(registry).context("register the HTTP metrics")?;
         let (readers, state, early) = (readiness.clone(), api.clone(), registry.clone());
+        let troubles = troubles.clone();
         let admin = admin::router(AdminState {
             missing: Arc::new(move || readers.missing()),
+            troubles: Arc::new(move || troubles.words()),
             metrics: Arc::new(move || state.get().map_or_else(|| text(&early), |state| state.metrics_text())),
             log: Some(log),
         });
@@ -137,7 +141,8 @@ impl Sockets {
             }
         });
         let reveal_to = settings.reveal_credentials_to.clone();
-        let state = state::Settings { reveal_to, owner: settings.owner_id.clone() };
+        let scope = Arc::new(settings.scope.clone());
+        let state = state::Settings { reveal_to, owner: settings.owner_id.clone(), scope };
         let apps = loops.apps.state(client.clone(), &http);
         let state = ApiState::new(loops.views.clone(), client, registry, &http, state)
             .context("register the cluster's metrics")?;

@@ -116,9 +116,10 @@ impl Sources {
     }
 
     /// Forgets all ConfigMaps but these. Answers whether any was forgotten.
-    pub fn keep_maps(&mut self, keys: &BTreeSet<MapKey>) -> bool {
+    pub fn keep_maps(&mut self, namespace: Option<&str>, keys: &BTreeSet<MapKey>) -> bool {
         let before = self.maps.len();
-        self.maps.retain(|key, _| keys.contains(key));
+        let elsewhere = |key: &MapKey| namespace.is_some_and(|namespace| namespace != key.0);
+        self.maps.retain(|key, _| elsewhere(key) || keys.contains(key));
         self.maps.len() != before
     }
 

@@ -8,7 +8,9 @@ use clap::Args;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
+use crate::api::SYSTEM_NAMESPACE;
 use crate::cli::error::CliError;
+use crate::config::checks::check_object_name;
 use crate::config::state::{StateHomes, default_data_dir};
 use crate::config::{ClusterAccess, KUBECONFIG};
 use crate::domain::names::FieldError;
@@ -40,6 +42,16 @@ pub struct Access {
         help_heading = "Control plane"
     )]
     data_dir: Option<PathBuf>,
+    /// Namespace of what belongs to the operator itself: nodes' secrets, ids, serials
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        default_value = SYSTEM_NAMESPACE,
+        env = "COCOASYNCER_SYSTEM_NAMESPACE",
+        help_heading = "Control plane"
+    )]
+    system_namespace: String,
     #[arg(long = "env-kubeconfig", env = "KUBECONFIG", hide = true, global = true)]
     env_kubeconfig: Option<String>,
     #[arg(long = "env-state-directory", env = "STATE_DIRECTORY", hide = true, global = true)]
@@ -60,6 +72,11 @@ impl Access {
             root: rustix::process::geteuid().is_root(),
         };
         self.data_dir.clone().unwrap_or_else(|| default_data_dir(homes))
+    }
+
+    /// Namespace of what belongs to the operator itself, as it was written.
+    pub fn system_namespace(&self) -> &str {
+        &self.system_namespace
     }
 
     /// What `run` is told: flags only, because inside a cluster the service account comes before any file.
@@ -84,7 +101,8 @@ impl Access {
         config.connect_timeout = Some(Duration::from_secs(5));
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(anyhow::Error::from)?;
-        Ok(Plane { client, url })
+        let system = check_object_name("--system-namespace", &self.system_namespace)?;
+        Ok(Plane { client, system, url })
     }
 
     /// The file to read; `None`: where kubectl looks.
@@ -122,6 +140,8 @@ impl Access {
 pub struct Plane {
     /// Its client.
     pub client: Client,
+    /// The system namespace.
+    pub system: String,
     url: String,
 }
 

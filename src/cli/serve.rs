@@ -10,7 +10,8 @@ use crate::cli::connect::Access;
 use crate::cli::error::CliError;
 use crate::cli::serve_apps::AppArgs;
 use crate::config::{
-    DEFAULT_API, DEFAULT_DNS, DEFAULT_OPS, DEFAULT_PLANE, Flags, LogFormat, PlaneFlags, Settings,
+    DEFAULT_API, DEFAULT_API_RATE, DEFAULT_DNS, DEFAULT_OPS, DEFAULT_PLANE, Flags, LogFormat, PlaneFlags,
+    Settings,
 };
 use crate::domain::names::FieldError;
 use crate::telemetry::tracing;
@@ -31,6 +32,25 @@ pub struct StandaloneArgs {
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
+    /// Namespaces whose Secrets, ConfigMaps and workloads are read and written, by commas; the system namespace is always
+    /// among them; left out: all, which needs rights over the whole cluster
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "COCOASYNCER_NAMESPACES",
+        help_heading = "Control plane"
+    )]
+    namespaces: Vec<String>,
+    /// Calls of the API server a second in the long run, twice as many at once; the replicas' lease apart
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DEFAULT_API_RATE,
+        env = "COCOASYNCER_API_RATE",
+        help_heading = "Control plane"
+    )]
+    api_rate: u32,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -194,7 +214,7 @@ struct ServerArgs {
 
 impl ServerArgs {
     /// Field by field and without `..`, so that a new flag can't be forgotten.
-    fn flags(self, host_name: String) -> Flags {
+    fn flags(self, host_name: String, access: &Access) -> Flags {
         let Self {
             node,
             api_listen,
@@ -225,6 +245,9 @@ impl ServerArgs {
         } = self;
         Flags {
             host_name,
+            system_namespace: access.system_namespace().to_owned(),
+            namespaces: Vec::new(),
+            api_rate: DEFAULT_API_RATE,
             node,
             api_listen,
             ops_listen,
@@ -257,12 +280,14 @@ impl ServerArgs {
 
 /// Runs a node with its plane inside, until it is told to stop.
 pub async fn standalone(args: StandaloneArgs, access: &Access) -> Result<ExitCode, CliError> {
-    operate(standalone_settings(args, access.data_dir())?).await
+    operate(standalone_settings(args, access)?).await
 }
 
 /// Runs a node with a cluster, until it is told to stop.
 pub async fn run(args: RunArgs, access: &Access) -> Result<ExitCode, CliError> {
-    operate(Settings::in_cluster(args.server.flags(host_name()), access.cluster())?).await
+    let RunArgs { namespaces, api_rate, server } = args;
+    let flags = Flags { namespaces, api_rate, ..server.flags(host_name(), access) };
+    operate(Settings::in_cluster(flags, access.cluster())?).await
 }
 
 async fn operate(settings: Settings) -> Result<ExitCode, CliError> {
@@ -275,10 +300,10 @@ async fn operate(settings: Settings) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn standalone_settings(args: StandaloneArgs, data_dir: PathBuf) -> Result<Settings, FieldError> {
+fn standalone_settings(args: StandaloneArgs, access: &Access) -> Result<Settings, FieldError> {
     let StandaloneArgs { plane_listen, write_kubeconfig, server } = args;
-    let plane = PlaneFlags { data_dir, plane_listen, write_kubeconfig };
-    Settings::standalone(server.flags(host_name()), plane)
+    let plane = PlaneFlags { data_dir: access.data_dir(), plane_listen, write_kubeconfig };
+    Settings::standalone(server.flags(host_name(), access), plane)
 }
 
 /// The host's name as the system knows it.
@@ -298,11 +323,14 @@ mod tests {
     struct Line0 {
         #[command(flatten)]
         args: StandaloneArgs,
+        #[command(flatten)]
+        access: Access,
     }
 
     fn settings(words: &str) -> Result<Settings, FieldError> {
-        let parsed = Line0::try_parse_from(std::iter::once("standalone").chain(words.split_whitespace()));
-        standalone_settings(parsed.unwrap_or_else(|err| panic!("{err}")).args, "/data".into())
+        let words = ["standalone", "--data-dir", "/data"].into_iter().chain(words.split_whitespace());
+        let parsed = Line0::try_parse_from(words).unwrap_or_else(|err| panic!("{err}"));
+        standalone_settings(parsed.args, &parsed.access)
     }
 
     #[test]

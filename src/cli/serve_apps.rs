@@ -30,9 +30,9 @@ pub struct AppArgs {
     /// Where applications' rendered files lie; left out: `apps` in the data directory
     #[arg(long, value_name = "DIR", env = "COCOASYNCER_APPS_DIR")]
     apps_dir: Option<PathBuf>,
-    /// Namespace of the Apps that the App API makes
-    #[arg(long, value_name = "NAME", default_value = "default", env = "COCOASYNCER_APP_NAMESPACE")]
-    app_namespace: String,
+    /// Namespace of the Apps that the App API makes; left out: default, or the system namespace where that is not served
+    #[arg(long, value_name = "NAME", env = "COCOASYNCER_APP_NAMESPACE")]
+    app_namespace: Option<String>,
     /// Who may call the App API: token: who shows one; gateway: a gateway in front has asked already
     #[arg(long, value_name = "WAY", default_value = "token", env = "COCOASYNCER_APP_AUTH")]
     app_auth: String,

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::config::checks::{check_object_name, existing};
 use crate::domain::app::finding::Right;
 use crate::domain::names::FieldError;
+use crate::domain::scope::Scope;
 
 /// Where the engine listens unless told otherwise.
 pub const DEFAULT_DOCKER: &str = "/var/run/docker.sock";
@@ -63,7 +64,7 @@ pub struct AppFlags {
     pub docker: String,
     pub docker_host: Option<String>,
     pub dir: Option<PathBuf>,
-    pub namespace: String,
+    pub namespace: Option<String>,
     pub auth: String,
     pub token_file: Option<PathBuf>,
     pub gateway_from: Vec<String>,
@@ -75,7 +76,7 @@ pub struct AppFlags {
 
 impl Apps {
     /// Checks the flags. `data_dir` is the embedded plane's; none: the plane is a cluster.
-    pub fn checked(flags: AppFlags, data_dir: Option<&Path>) -> Result<Self, FieldError> {
+    pub fn checked(flags: AppFlags, scope: &Scope, data_dir: Option<&Path>) -> Result<Self, FieldError> {
         let official = existing("--official-catalog", flags.official_catalogs, Path::is_dir, "folder")?;
         let others = existing("--catalog", flags.catalogs, Path::is_dir, "folder")?;
         let official = official.into_iter().map(|folder| (folder, true));
@@ -101,7 +102,7 @@ impl Apps {
             dir: flags
                 .dir
                 .unwrap_or_else(|| data_dir.map_or(DEFAULT_APPS_DIR.into(), |dir| dir.join("apps"))),
-            namespace: check_object_name("--app-namespace", &flags.namespace)?,
+            namespace: namespace(flags.namespace.as_deref(), scope)?,
             auth: auth(&flags.auth, flags.token_file, &flags.gateway_from, data_dir)?,
             always_200: flags.always_200,
             allow: flags.allow.iter().map(right).collect::<Result<_, _>>()?,
@@ -109,6 +110,18 @@ impl Apps {
             host: flags.host,
         })
     }
+}
+
+/// Left out it is `default`, where that is served, else the system namespace.
+fn namespace(flag: Option<&str>, scope: &Scope) -> Result<String, FieldError> {
+    let default = if scope.covers("default") { "default" } else { scope.system() };
+    let name = check_object_name("--app-namespace", flag.unwrap_or(default))?;
+    if scope.covers(&name) {
+        return Ok(name);
+    }
+    let served: Vec<&str> = scope.places().into_iter().flatten().collect();
+    let why = format!("{name} is not served: name one of {}, or add it to --namespaces", served.join(", "));
+    Err(FieldError::new("--app-namespace", why))
 }
 
 /// `auto` is the engine of this host where there is one, for a plane inside; in a cluster the cluster is the runtime.
@@ -165,23 +178,19 @@ mod tests {
     use super::*;
 
     fn flags() -> AppFlags {
-        AppFlags {
-            docker: "none".into(),
-            namespace: "default".into(),
-            auth: "token".into(),
-            at_once: 1,
-            ..AppFlags::default()
-        }
+        AppFlags { docker: "none".into(), auth: "token".into(), at_once: 1, ..AppFlags::default() }
     }
 
     #[test]
     fn defaults_lie_in_the_data_directory_and_want_a_token() {
-        let apps = Apps::checked(flags(), Some(Path::new("/data"))).unwrap();
+        let apps = Apps::checked(flags(), &Scope::default(), Some(Path::new("/data"))).unwrap();
         assert_eq!(apps.dir, Path::new("/data/apps"));
         assert_eq!(apps.auth, AppAuth::Tokens { file: "/data/app-tokens".into(), made: true });
-        assert_eq!(Apps::checked(flags(), None).unwrap().dir, Path::new(DEFAULT_APPS_DIR));
+        assert_eq!(Apps::checked(flags(), &Scope::default(), None).unwrap().dir, Path::new(DEFAULT_APPS_DIR));
         let gateway = AppFlags { auth: "gateway".into(), ..flags() };
-        let AppAuth::Gateway(from) = Apps::checked(gateway, None).unwrap().auth else { panic!("a gateway") };
+        let AppAuth::Gateway(from) = Apps::checked(gateway, &Scope::default(), None).unwrap().auth else {
+            panic!("a gateway")
+        };
         assert!(from.iter().any(|net| net.contains(&IpAddr::from([127, 0, 0, 1]))));
         assert!(!from.iter().any(|net| net.contains(&IpAddr::from([192, 0, 2, 1]))));
     }
@@ -201,11 +210,11 @@ mod tests {
         fn check(flag: &str, change: impl FnOnce(&mut AppFlags)) {
             let mut flags = flags();
             change(&mut flags);
-            assert_eq!(Apps::checked(flags, None).unwrap_err().field, flag);
+            assert_eq!(Apps::checked(flags, &Scope::default(), None).unwrap_err().field, flag);
         }
         check("--catalog", |f| f.catalogs.push("/no/such".into()));
         check("--official-catalog", |f| f.official_catalogs.push("/no/such".into()));
-        check("--app-namespace", |f| f.namespace = "A b".into());
+        check("--app-namespace", |f| f.namespace = Some("A b".into()));
         check("--app-auth", |f| f.auth = "none".into());
         check("--app-gateway-from", |f| (f.auth, f.gateway_from) = ("gateway".into(), vec!["x".into()]));
         check("--app-allow", |f| f.allow.push("root".into()));

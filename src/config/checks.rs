@@ -12,6 +12,7 @@ use crate::api::vocab::{Line, NetworkType, WorkMode};
 use crate::config::{Authority, FirstNode, Flags, Listen, Log, LogFormat};
 use crate::domain::addresses;
 use crate::domain::names::{DnsName, FieldError};
+use crate::domain::scope::Scope;
 
 /// A host's name made into an object's name: its first label, lower case, what is not allowed replaced by a hyphen.
 pub fn object_name(text: &str) -> String {
@@ -72,6 +73,14 @@ pub(super) fn node_name(flags: &Flags) -> Result<String, FieldError> {
         Some(name) => check_object_name("--node", name),
         None => Ok(object_name(&flags.host_name)),
     }
+}
+
+/// No `--namespaces`: all of them.
+pub(super) fn scope(flags: &Flags) -> Result<Scope, FieldError> {
+    let system = check_object_name("--system-namespace", &flags.system_namespace)?;
+    let names = flags.namespaces.iter().map(|name| check_object_name("--namespaces", name));
+    let names: Vec<String> = names.collect::<Result<_, _>>()?;
+    Ok(if names.is_empty() { Scope::all(system) } else { Scope::only(system, names) })
 }
 
 pub(super) fn listen(flags: &Flags) -> Result<Listen, FieldError> {

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::PROVIDER_LABEL;
 use crate::api::condition::reasons;
 use crate::api::vocab::PlatformProvider;
-use crate::api::{PROVIDER_LABEL, SYSTEM_NAMESPACE};
 use crate::controllers::shared::context::Context;
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::marks::OwnerId;
@@ -30,7 +30,8 @@ pub type Open = Arc<
         + Sync,
 >;
 
-/// Secrets that services name without their label are read again after this long.
+/// Secrets that services name without their label are read again after this long where something is wrong with them, else
+/// after [`crate::domain::budget::POLL`]: those with the label are watched.
 const REFRESH: Duration = Duration::from_secs(30);
 /// A zone that was found is asked for again after this long: it may have gone, or a deeper one may have come.
 const FOUND: Duration = Duration::from_secs(600);
@@ -82,6 +83,8 @@ struct Account {
     version: String,
     provider: Result<Arc<dyn DnsProvider>, FieldError>,
     labelled: bool,
+    /// Until when it need not be read again; only of one without the label.
+    until: Option<Instant>,
 }
 
 /// Whether an account has a zone for a name.
@@ -100,6 +103,8 @@ enum Answer {
 /// All accounts, and what they were asked.
 #[derive(Clone, Default)]
 pub struct Directory {
+    /// The operator's own namespace, whose accounts everybody may use.
+    system: Arc<str>,
     accounts: BTreeMap<AccountId, Account>,
     answers: BTreeMap<(AccountId, DnsName), (Answer, Instant)>,
     /// Secrets that were looked for in vain.
@@ -198,7 +203,7 @@ impl Directory {
         }
         let mine = |(platform, secret): &AccountId| {
             *platform == ask.platform
-                && (secret.namespace == ask.namespace || secret.namespace == SYSTEM_NAMESPACE)
+                && (secret.namespace == ask.namespace || secret.namespace == *self.system)
         };
         let labelled = self.accounts.iter().filter(|(id, account)| account.labelled && mine(id));
         let mut all: Vec<AccountId> = labelled.map(|(id, _)| id.clone()).collect();
@@ -208,12 +213,13 @@ impl Directory {
 
     fn no_account(&self, ask: &Ask) -> Unplaced {
         let Ask { platform, reference, namespace, .. } = ask;
+        let system = &self.system;
         let message = match reference {
             Some(named) => {
                 format!("spec.accountRef: there is no Secret {named} with an account of {platform}")
             }
             None => format!(
-                "spec.platformProvider: no Secret labelled {PROVIDER_LABEL}={platform} in the namespace {namespace} or {SYSTEM_NAMESPACE}: make one (cocoasyncer provider set {platform}), or name one in spec.accountRef"
+                "spec.platformProvider: no Secret labelled {PROVIDER_LABEL}={platform} in the namespace {namespace} or {system}: make one (cocoasyncer provider set {platform}), or name one in spec.accountRef"
             ),
         };
         Unplaced { reason: reasons::ACCOUNT_UNKNOWN, message }
@@ -256,7 +262,8 @@ pub async fn run(
     out: watch::Sender<Arc<Directory>>,
     stop: CancellationToken,
 ) {
-    let mut directory = Directory::default();
+    let system: Arc<str> = ctx.scope().system().into();
+    let mut directory = Directory { system: system.clone(), ..Directory::default() };
     let mut opened_for = None;
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
@@ -266,7 +273,8 @@ pub async fn run(
         changed |= me.is_none() != std::mem::replace(&mut directory.nameless, me.is_none());
         if let Some(me) = &me {
             if opened_for.as_ref() != Some(me) {
-                directory = Directory { ready: directory.ready, ..Directory::default() };
+                let (system, ready) = (system.clone(), directory.ready);
+                directory = Directory { system, ready, ..Directory::default() };
                 opened_for = Some(me.clone());
             }
             changed |= directory.read(&ctx, &asks, &open, me).await;

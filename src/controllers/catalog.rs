@@ -6,16 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::{BoxStream, select_all};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::api::{CATALOG_LABEL, SYSTEM_NAMESPACE};
+use crate::api::CATALOG_LABEL;
 use crate::catalog::library::Library;
 use crate::catalog::sources::{Map, MapKey, Sources};
+use crate::controllers::shared::watching::objects;
+use crate::controllers::stores::within;
+use crate::domain::scope::Scope;
 use crate::telemetry::metrics::catalog::CatalogMetrics;
 
 /// How often folders are looked at. A change is taken at the second look that sees it.
@@ -25,6 +28,8 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub struct Wiring {
     /// The control plane with the ConfigMaps.
     pub client: Client,
+    /// Where they may lie.
+    pub scope: Arc<Scope>,
     /// What is kept up to date.
     pub library: Library,
     /// Where templates come from. Have its folders looked at before, so that whoever starts beside this loop finds them.
@@ -38,14 +43,17 @@ pub struct Wiring {
 /// Keeps the library up to date until `stop`; `first` is called once folders and ConfigMaps have been read, so that
 /// whoever must know whether there is an application waits for it.
 pub async fn run(wiring: Wiring, stop: CancellationToken, first: impl FnOnce() + Send) {
-    let Wiring { client, library, sources, metrics, every } = wiring;
-    let mut keeper = Keeper { library, metrics, said: Said::default(), listed: None };
+    let Wiring { client, scope, library, sources, metrics, every } = wiring;
+    let places: Vec<Place> = scope.places().into_iter().map(|place| place.map(Arc::from)).collect();
+    let system = scope.system().to_owned();
+    let (listed, said) = (BTreeMap::new(), Said::default());
+    let mut keeper = Keeper { library, metrics, system, said, listed };
     let sources = Arc::new(Mutex::new(sources));
-    let labelled = watcher::Config::default().labels(CATALOG_LABEL);
-    let mut events = std::pin::pin!(watch(Api::<ConfigMap>::all(client), labelled).default_backoff());
+    let mut unheard: BTreeSet<Place> = places.iter().cloned().collect();
+    let mut events = select_all(places.into_iter().map(|place| follow(&client, place)));
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut first, mut looked, mut heard) = (Some(first), false, false);
+    let (mut first, mut looked) = (Some(first), false);
     // What was read before this loop began is published in any case.
     let mut changed = true;
     loop {
@@ -56,31 +64,43 @@ pub async fn run(wiring: Wiring, stop: CancellationToken, first: impl FnOnce() +
                 looked = true;
             }
             event = events.next() => match event {
-                Some(Ok(event)) => {
+                Some((place, Ok(event))) => {
                     // Between its beginning and its end a list is not known yet.
-                    heard |= !matches!(event, Event::Init | Event::InitApply(_));
-                    changed |= keeper.take(event, &mut lock(&sources));
+                    if !matches!(event, Event::Init | Event::InitApply(_)) {
+                        unheard.remove(&place);
+                    }
+                    changed |= keeper.take(place, event, &mut lock(&sources));
                 }
-                Some(Err(error)) => {
-                    heard = true;
-                    keeper.interrupted(&error);
+                Some((place, Err(error))) => {
+                    unheard.remove(&place);
+                    keeper.interrupted(&place, &error);
                 }
                 None => return,
             }
         }
         keeper.tell(&lock(&sources));
         // Half a list is no catalogue; but a cluster that doesn't answer holds up no folder.
-        if changed && looked && keeper.listed.is_none() {
+        if changed && looked && keeper.listed.is_empty() {
             keeper.publish(&lock(&sources));
             changed = false;
         }
-        if heard
+        if unheard.is_empty()
             && looked
             && let Some(first) = first.take()
         {
             first();
         }
     }
+}
+
+/// A namespace, or the whole cluster.
+type Place = Option<Arc<str>>;
+
+/// What happens to the templates of one place.
+fn follow(client: &Client, place: Place) -> BoxStream<'static, (Place, watcher::Result<Event<ConfigMap>>)> {
+    let labelled = watcher::Config::default().labels(CATALOG_LABEL);
+    let events = objects(within::<ConfigMap>(client, place.as_deref()), labelled);
+    events.map(move |event| (place.clone(), event)).boxed()
 }
 
 /// Hundreds of folders are some milliseconds of work, which must not stand in anybody's way.
@@ -109,39 +129,44 @@ struct Keeper {
     library: Library,
     metrics: CatalogMetrics,
     said: Said,
-    /// The ConfigMaps of a list that is coming in.
-    listed: Option<BTreeSet<MapKey>>,
+    /// The operator's own namespace: its templates may replace others'.
+    system: String,
+    /// The ConfigMaps of lists that are coming in.
+    listed: BTreeMap<Place, BTreeSet<MapKey>>,
 }
 
 impl Keeper {
     /// Takes what the watch says. Answers whether any offer changed.
-    fn take(&mut self, event: Event<ConfigMap>, sources: &mut Sources) -> bool {
+    fn take(&mut self, place: Place, event: Event<ConfigMap>, sources: &mut Sources) -> bool {
         self.said.interrupted = false;
         match event {
             Event::Init => {
-                self.listed = Some(BTreeSet::new());
+                self.listed.insert(place, BTreeSet::new());
                 false
             }
             Event::InitApply(map) => {
-                if let Some(listed) = &mut self.listed {
+                if let Some(listed) = self.listed.get_mut(&place) {
                     listed.insert(key(&map));
                 }
-                apply(&map, sources)
+                apply(&map, &self.system, sources)
             }
             // What was deleted while nobody watched is missing in the list.
-            Event::InitDone => self.listed.take().is_some_and(|listed| sources.keep_maps(&listed)),
-            Event::Apply(map) => apply(&map, sources),
+            Event::InitDone => {
+                let listed = self.listed.remove(&place);
+                listed.is_some_and(|listed| sources.keep_maps(place.as_deref(), &listed))
+            }
+            Event::Apply(map) => apply(&map, &self.system, sources),
             Event::Delete(map) => sources.remove_map(&key(&map)),
         }
     }
 
-    fn interrupted(&mut self, error: &watcher::Error) {
+    fn interrupted(&mut self, place: &Place, error: &watcher::Error) {
         if !self.said.interrupted {
             warn!(error = %error, "watch of the catalogue's ConfigMaps interrupted, it goes on by itself");
         }
         self.said.interrupted = true;
         // It begins anew.
-        self.listed = None;
+        self.listed.remove(place);
     }
 
     /// Tells of what can't be read, once, and of its end.
@@ -196,12 +221,12 @@ fn key(map: &ConfigMap) -> MapKey {
     (map.namespace().unwrap_or_default(), map.name_any())
 }
 
-fn apply(map: &ConfigMap, sources: &mut Sources) -> bool {
+fn apply(map: &ConfigMap, system: &str, sources: &mut Sources) -> bool {
     let key = key(map);
     let Some(app) = map.labels().get(CATALOG_LABEL) else { return sources.remove_map(&key) };
     let texts = map.data.iter().flatten().map(|(key, text)| (key.as_str(), text.as_bytes()));
     let bytes = map.binary_data.iter().flatten().map(|(key, bytes)| (key.as_str(), bytes.0.as_slice()));
-    let own = key.0 == SYSTEM_NAMESPACE;
+    let own = key.0 == system;
     let created = map.metadata.creation_timestamp.as_ref().map_or(i64::MAX, |time| time.0.as_second());
     sources.set_map(Map { key, app, created, own, data: texts.chain(bytes).collect() })
 }

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use kube::api::{ObjectMeta, Patch, PatchParams};
-use kube::{Api, Client};
 
-use crate::api::SYSTEM_NAMESPACE;
 use crate::api::vocab::WorkMode;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
@@ -45,7 +44,7 @@ pub async fn remember(
         return Ok(known.clone());
     }
     let now = ctx.now();
-    let stored = load(&ctx.client).await?;
+    let stored = load(ctx).await?;
     let first = Remembered { generation: 0, digest: String::new(), created_at: now, updated_at: now };
     let mut next = stored.clone().unwrap_or(first);
     if next.digest != digest {
@@ -53,7 +52,7 @@ pub async fn remember(
         next.digest = digest;
         next.updated_at = now;
         next.generation += u64::from(leads);
-        store(&ctx.client, &next).await?;
+        store(ctx, &next).await?;
     }
     *remembered = Some(next.clone());
     Ok(next)
@@ -90,8 +89,8 @@ pub fn digest(view: &ClusterView) -> String {
     context.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn load(client: &Client) -> Result<Option<Remembered>, kube::Error> {
-    let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
+async fn load(ctx: &Context) -> Result<Option<Remembered>, kube::Error> {
+    let api = Api::<ConfigMap>::namespaced(ctx.client.clone(), ctx.scope().system());
     let call = tokio::time::timeout(CALL_DEADLINE, api.get_opt(GENERATION_CONFIG_MAP)).await;
     let map = call.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())))?;
     let read = |data: BTreeMap<String, String>| {
@@ -105,7 +104,7 @@ async fn load(client: &Client) -> Result<Option<Remembered>, kube::Error> {
     Ok(map.and_then(|map| map.data).and_then(read))
 }
 
-async fn store(client: &Client, remembered: &Remembered) -> Result<(), kube::Error> {
+async fn store(ctx: &Context, remembered: &Remembered) -> Result<(), kube::Error> {
     let Remembered { generation, digest, created_at, updated_at } = remembered;
     let data = [
         (GENERATION_KEY, generation.to_string()),
@@ -118,7 +117,7 @@ async fn store(client: &Client, remembered: &Remembered) -> Result<(), kube::Err
         data: Some(data.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
         ..ConfigMap::default()
     };
-    let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
+    let api = Api::<ConfigMap>::namespaced(ctx.client.clone(), ctx.scope().system());
     let params = PatchParams::apply("cocoasyncer/view").force();
     let patch = Patch::Apply(&map);
     let call = tokio::time::timeout(CALL_DEADLINE, api.patch(GENERATION_CONFIG_MAP, &params, &patch)).await;

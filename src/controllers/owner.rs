@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::api::node::CocoaNode;
 use crate::api::vocab::WorkMode;
-use crate::api::{OWNER_CONFIG_MAP, OWNER_KEY, SYSTEM_NAMESPACE};
+use crate::api::{OWNER_CONFIG_MAP, OWNER_KEY};
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::domain::marks::OwnerId;
@@ -45,36 +45,48 @@ pub enum OwnerError {
     },
     /// What is kept can't be read; it is never replaced unasked.
     #[error(
-        "ConfigMap {SYSTEM_NAMESPACE}/{OWNER_CONFIG_MAP} holds no owner id: write the right one into it, or set --owner-id"
+        "ConfigMap {namespace}/{OWNER_CONFIG_MAP} holds no owner id: write the right one into it, or set --owner-id"
     )]
-    Unreadable(#[source] FieldError),
+    Unreadable {
+        /// The ConfigMap's namespace.
+        namespace: String,
+        /// Why not.
+        #[source]
+        source: FieldError,
+    },
     /// The system gave no random bytes.
     #[error("no random bytes for the owner id")]
     Random,
 }
 
 /// The id at the start of a process, as the node `me`: the `fixed` one of a setting, which is kept from then on, else
-/// what is kept, else on a leader a new one.
-pub async fn load(client: &Client, me: &str, fixed: Option<&OwnerId>) -> Result<Option<OwnerId>, OwnerError> {
+/// what is kept, else on a leader a new one. It is kept in the namespace `system`.
+pub async fn load(
+    client: &Client,
+    system: &str,
+    me: &str,
+    fixed: Option<&OwnerId>,
+) -> Result<Option<OwnerId>, OwnerError> {
+    let maps = &maps(client, system);
     let Some(fixed) = fixed else {
         let node = Api::<CocoaNode>::all(client.clone());
         let node = called("read this process's own CocoaNode", node.get_opt(me)).await?;
-        return settle(client, None, leads(node.as_ref())).await;
+        return settle(maps, None, leads(node.as_ref())).await;
     };
-    match kept(client).await {
+    match kept(maps).await {
         Ok(Some(kept)) if kept == *fixed => return Ok(Some(kept)),
         Ok(Some(kept)) => {
             warn!(owner = %fixed, before = %kept, "--owner-id differs from what was kept: records marked with the former are foreign until adopted")
         }
         Ok(None) => info!(owner = %fixed, "--owner-id is kept"),
-        Err(error @ OwnerError::Unreadable(_)) => {
+        Err(error @ OwnerError::Unreadable { .. }) => {
             warn!(error = %Chain(&error), owner = %fixed, "replaced by --owner-id")
         }
         Err(error) => return Err(error),
     }
     let params = PatchParams::apply("cocoasyncer/owner").force();
-    let (api, patch) = (maps(client), Patch::Apply(config_map(fixed)));
-    called("keep the owner id", api.patch(OWNER_CONFIG_MAP, &params, &patch)).await?;
+    let patch = Patch::Apply(config_map(fixed));
+    called("keep the owner id", maps.patch(OWNER_CONFIG_MAP, &params, &patch)).await?;
     Ok(Some(fixed.clone()))
 }
 
@@ -85,7 +97,8 @@ pub async fn run(
     owner: watch::Sender<Option<OwnerId>>,
     stop: CancellationToken,
 ) {
-    let watched = watch_object(maps(&ctx.client), OWNER_CONFIG_MAP).default_backoff();
+    let maps = maps(&ctx.client, ctx.scope().system());
+    let watched = watch_object(maps.clone(), OWNER_CONFIG_MAP).default_backoff();
     let mut watched = std::pin::pin!(watched);
     let mut said: Option<String> = None;
     loop {
@@ -96,8 +109,7 @@ pub async fn run(
             _ = watched.next() => {}
             () = tokio::time::sleep(AGAIN), if known.is_none() => {}
         }
-        let trouble = match settle(&ctx.client, known.clone(), leads(ctx.stores.node(&ctx.me).as_ref())).await
-        {
+        let trouble = match settle(&maps, known.clone(), leads(ctx.stores.node(&ctx.me).as_ref())).await {
             Ok(kept) => {
                 let next = fixed.clone().or(kept);
                 if let (Some(before), Some(next)) = (&known, &next)
@@ -120,18 +132,22 @@ pub async fn run(
 }
 
 /// What is kept. Where nothing is, a leader keeps what it knows, or makes one up.
-async fn settle(client: &Client, known: Option<OwnerId>, leads: bool) -> Result<Option<OwnerId>, OwnerError> {
-    if let Some(kept) = kept(client).await? {
+async fn settle(
+    maps: &Api<ConfigMap>,
+    known: Option<OwnerId>,
+    leads: bool,
+) -> Result<Option<OwnerId>, OwnerError> {
+    if let Some(kept) = kept(maps).await? {
         return Ok(Some(kept));
     }
     if !leads {
         return Ok(None);
     }
     let id = known.map_or_else(random, Ok)?;
-    let (api, params, map) = (maps(client), PostParams::default(), config_map(&id));
+    let (params, map) = (PostParams::default(), config_map(&id));
     // Created and not applied: of two processes that start at a time one wins, and both mark with its id.
     let call = async {
-        match api.create(&params, &map).await {
+        match maps.create(&params, &map).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(false),
             created => created.map(|_| true),
         }
@@ -141,15 +157,18 @@ async fn settle(client: &Client, known: Option<OwnerId>, leads: bool) -> Result<
             info!(owner = %id, "this installation marks its records with this owner id");
             Ok(Some(id))
         }
-        false => kept(client).await,
+        false => kept(maps).await,
     }
 }
 
-async fn kept(client: &Client) -> Result<Option<OwnerId>, OwnerError> {
-    let map = called("read the owner id", maps(client).get_opt(OWNER_CONFIG_MAP)).await?;
+async fn kept(maps: &Api<ConfigMap>) -> Result<Option<OwnerId>, OwnerError> {
+    let map = called("read the owner id", maps.get_opt(OWNER_CONFIG_MAP)).await?;
     let Some(map) = map else { return Ok(None) };
     let id = map.data.unwrap_or_default().remove(OWNER_KEY).unwrap_or_default();
-    OwnerId::parse(id.trim(), OWNER_KEY).map(Some).map_err(OwnerError::Unreadable)
+    OwnerId::parse(id.trim(), OWNER_KEY).map(Some).map_err(|source| {
+        let namespace = maps.namespace().unwrap_or_default().to_owned();
+        OwnerError::Unreadable { namespace, source }
+    })
 }
 
 async fn called<T>(
@@ -165,8 +184,8 @@ fn leads(node: Option<&CocoaNode>) -> bool {
     node.is_some_and(|node| node.spec.work_mode == WorkMode::Leader)
 }
 
-fn maps(client: &Client) -> Api<ConfigMap> {
-    Api::namespaced(client.clone(), SYSTEM_NAMESPACE)
+fn maps(client: &Client, system: &str) -> Api<ConfigMap> {
+    Api::namespaced(client.clone(), system)
 }
 
 fn config_map(id: &OwnerId) -> ConfigMap {
@@ -189,7 +208,7 @@ fn random() -> Result<OwnerId, OwnerError> {
         let missing = PREFIX.len() + RANDOM - id.len();
         id.extend(fair.take(missing).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])));
     }
-    OwnerId::parse(&id, OWNER_KEY).map_err(OwnerError::Unreadable)
+    OwnerId::parse(&id, OWNER_KEY).map_err(|_| OwnerError::Random)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::{Api, Client};
 
-use crate::api::SYSTEM_NAMESPACE;
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::domain::names::DnsName;
 
@@ -20,18 +19,20 @@ const RESERVE: u32 = 16;
 /// What is noted. Losing it costs no more than a serial that falls once.
 #[derive(Debug, Default)]
 pub struct Serials {
+    /// The ConfigMap's namespace.
+    system: String,
     noted: BTreeMap<DnsName, u32>,
 }
 
 impl Serials {
-    /// Reads what earlier processes noted.
-    pub async fn load(client: &Client) -> Result<Self, kube::Error> {
-        let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
+    /// Reads what earlier processes noted in the namespace `system`.
+    pub async fn load(client: &Client, system: &str) -> Result<Self, kube::Error> {
+        let api = Api::<ConfigMap>::namespaced(client.clone(), system);
         let data = api.get_opt(SERIALS_CONFIG_MAP).await?.and_then(|map| map.data).unwrap_or_default();
         let read = |(zone, serial): (String, String)| {
             Some((DnsName::parse(&zone, SERIALS_CONFIG_MAP).ok()?, serial.parse().ok()?))
         };
-        Ok(Self { noted: data.into_iter().filter_map(read).collect() })
+        Ok(Self { system: system.to_owned(), noted: data.into_iter().filter_map(read).collect() })
     }
 
     /// What is noted, by zone.
@@ -51,20 +52,20 @@ impl Serials {
         }
         let mut next = self.noted.clone();
         next.extend(fresh.into_iter().map(|(zone, serial)| (zone.clone(), serial.wrapping_add(RESERVE))));
-        store(client, &next).await?;
+        store(client, &self.system, &next).await?;
         self.noted = next;
         Ok(())
     }
 }
 
-async fn store(client: &Client, serials: &BTreeMap<DnsName, u32>) -> Result<(), kube::Error> {
+async fn store(client: &Client, system: &str, serials: &BTreeMap<DnsName, u32>) -> Result<(), kube::Error> {
     let name = Some(SERIALS_CONFIG_MAP.to_owned());
     let map = ConfigMap {
         metadata: ObjectMeta { name, ..ObjectMeta::default() },
         data: Some(serials.iter().map(|(zone, serial)| (zone.to_string(), serial.to_string())).collect()),
         ..ConfigMap::default()
     };
-    let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
+    let api = Api::<ConfigMap>::namespaced(client.clone(), system);
     let params = PatchParams::apply("cocoasyncer/zones").force();
     let patch = Patch::Apply(&map);
     let call = tokio::time::timeout(CALL_DEADLINE, api.patch(SERIALS_CONFIG_MAP, &params, &patch)).await;

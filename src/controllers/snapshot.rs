@@ -16,6 +16,7 @@ use crate::api::service::ManagedService;
 use crate::api::vocab::{PlatformProvider, WorkMode};
 use crate::controllers::accounts::{Ask, Directory, Place, Unplaced};
 use crate::controllers::board::{Board, Learned, Vitals};
+use crate::controllers::shared::chance::about;
 use crate::controllers::shared::context::Context;
 use crate::domain::cluster::{Cluster, next_expiry};
 use crate::domain::names::{FieldError, ObjectId};
@@ -184,7 +185,8 @@ pub async fn run(
         drop(before);
         let until_expiry = next_expiry(snapshot.nodes.iter(), snapshot.now)
             .map(|end| Duration::try_from(end.duration_since(snapshot.now)).unwrap_or_default());
-        let wait = until_expiry.map_or(RESYNC, |expiry| expiry.min(RESYNC));
+        let resync = about(RESYNC);
+        let wait = until_expiry.map_or(resync, |expiry| expiry.min(resync));
         out.send_replace(Some(snapshot));
         tokio::select! {
             () = stop.cancelled() => {}

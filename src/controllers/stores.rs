@@ -6,29 +6,33 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::api::app::App;
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
 use crate::api::{LINE_TABLE_LABEL, PROVIDER_LABEL};
+use crate::controllers::shared::watching::{Teller, objects};
+use crate::domain::scope::Scope;
 
 type Guarded<K> = DeserializeGuard<K>;
 
 /// The caches. Cloning is cheap.
 #[derive(Clone)]
 pub struct Stores {
+    scope: Arc<Scope>,
     nodes: Store<Guarded<CocoaNode>>,
     services: Store<Guarded<ManagedService>>,
-    accounts: Store<Secret>,
-    line_tables: Store<ConfigMap>,
+    /// One for each place of the scope.
+    accounts: Arc<[Store<Secret>]>,
+    /// One for each place of the scope.
+    line_tables: Arc<[Store<ConfigMap>]>,
     apps: Store<Guarded<App>>,
     changed: Arc<Notify>,
     /// Apart from the others: who follows records has nothing to do with applications.
@@ -36,27 +40,39 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Starts the watches; they end with `stop`.
+    /// Starts the watches; they end with `stop`. Our own kinds are watched everywhere, the others within `scope`.
     pub fn start(
         client: &Client,
+        scope: &Arc<Scope>,
         stop: &CancellationToken,
         spawn: &mut impl FnMut(&'static str, Watch),
     ) -> Self {
         let (changed, apps_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let all = watcher::Config::default;
-        let accounts = Api::<Secret>::all(client.clone());
-        let tables = Api::<ConfigMap>::all(client.clone());
         let (nodes, watch_nodes) = watch(Api::all(client.clone()), all(), &changed, stop);
         let (services, watch_services) = watch(Api::all(client.clone()), all(), &changed, stop);
-        let (accounts, watch_accounts) = watch(accounts, all().labels(PROVIDER_LABEL), &changed, stop);
-        let (line_tables, watch_tables) = watch(tables, all().labels(LINE_TABLE_LABEL), &changed, stop);
+        let (mut accounts, mut line_tables) = (Vec::new(), Vec::new());
+        for place in scope.places() {
+            let secrets = within::<Secret>(client, place);
+            let (store, watched) = watch(secrets, all().labels(PROVIDER_LABEL), &changed, stop);
+            accounts.push(store);
+            spawn("watch of platform accounts", watched);
+            let maps = within::<ConfigMap>(client, place);
+            let (store, watched) = watch(maps, all().labels(LINE_TABLE_LABEL), &changed, stop);
+            line_tables.push(store);
+            spawn("watch of line tables", watched);
+        }
         let (apps, watch_apps) = watch(Api::all(client.clone()), all(), &apps_changed, stop);
         spawn("watch of Apps", watch_apps);
         spawn("watch of CocoaNodes", watch_nodes);
         spawn("watch of ManagedServices", watch_services);
-        spawn("watch of platform accounts", watch_accounts);
-        spawn("watch of line tables", watch_tables);
-        Self { nodes, services, accounts, line_tables, apps, changed, apps_changed }
+        let (accounts, line_tables) = (accounts.into(), line_tables.into());
+        Self { scope: scope.clone(), nodes, services, accounts, line_tables, apps, changed, apps_changed }
+    }
+
+    /// Which namespaces are served.
+    pub fn scope(&self) -> &Arc<Scope> {
+        &self.scope
     }
 
     /// Waits until every cache has been filled once.
@@ -64,8 +80,12 @@ impl Stores {
         // A dropped writer means that we are stopping: then nobody cares.
         let _ = self.nodes.wait_until_ready().await;
         let _ = self.services.wait_until_ready().await;
-        let _ = self.accounts.wait_until_ready().await;
-        let _ = self.line_tables.wait_until_ready().await;
+        for store in self.accounts.iter() {
+            let _ = store.wait_until_ready().await;
+        }
+        for store in self.line_tables.iter() {
+            let _ = store.wait_until_ready().await;
+        }
     }
 
     /// Waits until the cache of Apps has been filled once.
@@ -79,9 +99,22 @@ impl Stores {
         self.apps_changed.notified().await;
     }
 
-    /// All Apps that could be read, in the order of their names.
+    /// All Apps of the scope that could be read, in the order of their names.
     pub fn apps(&self) -> Vec<App> {
-        readable(&self.apps)
+        let mut all = readable(&self.apps);
+        all.retain(|app| self.serves(app));
+        all
+    }
+
+    /// The Apps outside the scope.
+    pub fn apps_outside(&self) -> Vec<App> {
+        let mut all = readable(&self.apps);
+        all.retain(|app| !self.serves(app));
+        all
+    }
+
+    fn serves<K: Resource>(&self, object: &K) -> bool {
+        object.meta().namespace.as_deref().is_none_or(|namespace| self.scope.covers(namespace))
     }
 
     /// Waits until something has changed since the last call returned; Apps apart.
@@ -100,21 +133,30 @@ impl Stores {
         found.0.as_ref().ok().cloned()
     }
 
-    /// All services that could be read, shared: there may be thousands.
+    /// All services of the scope, shared: there may be thousands.
     pub fn services(&self) -> Vec<Arc<DeserializeGuard<ManagedService>>> {
-        self.services.state()
+        let mut all = self.services.state();
+        all.retain(|service| self.serves(&**service));
+        all
+    }
+
+    /// The services outside the scope.
+    pub fn services_outside(&self) -> Vec<Arc<DeserializeGuard<ManagedService>>> {
+        let mut all = self.services.state();
+        all.retain(|service| !self.serves(&**service));
+        all
     }
 
     /// All platform accounts, in the order of their names.
     pub fn accounts(&self) -> Vec<Arc<Secret>> {
-        let mut all = self.accounts.state();
+        let mut all: Vec<_> = self.accounts.iter().flat_map(Store::state).collect();
         all.sort_by_key(|secret| (secret.namespace(), secret.name_any()));
         all
     }
 
     /// All line tables that came as ConfigMaps.
     pub fn line_tables(&self) -> Vec<Arc<ConfigMap>> {
-        self.line_tables.state()
+        self.line_tables.iter().flat_map(Store::state).collect()
     }
 }
 
@@ -123,6 +165,17 @@ fn readable<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<Guard
         store.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect();
     all.sort_by_key(|object| (object.meta().namespace.clone(), object.meta().name.clone()));
     all
+}
+
+/// The objects of a place of the scope.
+pub fn within<K>(client: &Client, place: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match place {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
 }
 
 /// A running watch.
@@ -140,16 +193,18 @@ where
     let (reader, writer) = reflector::store();
     let (changed, stop) = (changed.clone(), stop.clone());
     // Field ownership is half of an object's size and nobody here reads it.
-    let stream = watcher(api, config).default_backoff().map_ok(|event| event.modify(forget_managed_fields));
+    let stream = objects(api, config).map_ok(|event| event.modify(forget_managed_fields));
     let run = async move {
         let stream = reflector::reflector(writer, stream).take_until(stop.cancelled_owned());
         let mut stream = std::pin::pin!(stream);
+        let mut teller = Teller::of(K::kind(&()));
         while let Some(event) = stream.next().await {
             match event {
-                Ok(_) => changed.notify_one(),
-                Err(error) => {
-                    warn!(kind = %K::kind(&()), error = %error, "watch interrupted, it goes on by itself")
+                Ok(_) => {
+                    teller.came();
+                    changed.notify_one();
                 }
+                Err(error) => teller.failed(&error),
             }
         }
     };

@@ -6,6 +6,8 @@
 pub mod names;
 pub mod secret;
 pub mod retry;
+pub mod budget;
+pub mod scope;
 pub mod addresses;
 pub mod liveness;
 pub mod cluster;

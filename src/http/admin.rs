@@ -23,6 +23,8 @@ use crate::telemetry::tracing::LogFilter;
 pub struct AdminState {
     /// Names of those who are not ready; empty: all are.
     pub missing: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What is wrong though the process works, in words; empty: nothing.
+    pub troubles: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The metrics as text, e.g. [`ApiState::metrics_text`].
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The log filter; `None`: somebody else's subscriber is installed.
@@ -42,7 +44,8 @@ pub fn router(state: AdminState) -> Router {
 async fn ready(State(state): State<AdminState>) -> (StatusCode, Json<Value>) {
     let missing = (state.missing)();
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"ready": missing.is_empty(), "missing": missing})))
+    let troubles = (state.troubles)();
+    (status, Json(json!({"ready": missing.is_empty(), "missing": missing, "troubles": troubles})))
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {

@@ -2,6 +2,7 @@
 //! first, so that a refusal changes nothing, and then writes: Secrets, nodes, services, removals.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -18,17 +19,21 @@ use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
 use crate::api::{
     ADOPT_ANNOTATION, ORIGIN_LABEL, ORIGIN_LEADER, OWNER_CONFIG_MAP, OWNER_KEY, PROVIDER_LABEL,
-    RELEASE_ANNOTATION, RELEASED_BY_LEADER, SYSTEM_NAMESPACE,
+    RELEASE_ANNOTATION, RELEASED_BY_LEADER,
 };
 use crate::domain::marks::OwnerId;
 use crate::domain::names::FieldError;
+use crate::domain::scope::Scope;
 use crate::wire::cluster::CocoaBasic;
 use crate::wire::import::{Deletion, Existing, FIELD_MANAGER, Plan, Taken, plan};
 
-/// ConfigMap in `cocoasyncer-system` that remembers which push was taken last.
+/// ConfigMap in the system namespace that remembers which push was taken last.
 pub const TAKEN_CONFIG_MAP: &str = "cocoasyncer-cluster";
 /// Writes under way at a time; the store commits those that come together in one go.
 const CONCURRENCY: usize = 16;
+
+/// Objects in one answer of a list.
+const PAGE: u32 = 500;
 
 /// Longest that one push may take.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -66,6 +71,7 @@ pub enum PushError {
 /// Takes pushes, one after the other.
 pub struct Pushes {
     client: Client,
+    scope: Arc<Scope>,
     /// Who marks records, where a setting fixes it: then no push changes it.
     owner: Option<OwnerId>,
     /// Whose turn it is, and the leader's owner id that was passed over last, so that it is said once.
@@ -83,9 +89,9 @@ struct Write {
 }
 
 impl Pushes {
-    /// Writes through this client. No push changes an `owner` that a setting fixes.
-    pub fn new(client: Client, owner: Option<OwnerId>) -> Self {
-        Self { client, owner, turn: Mutex::default() }
+    /// Writes through this client, within `scope`. No push changes an `owner` that a setting fixes.
+    pub fn new(client: Client, scope: Arc<Scope>, owner: Option<OwnerId>) -> Self {
+        Self { client, scope, owner, turn: Mutex::default() }
     }
 
     /// Takes a push on the node whose object is `me`, and says how many objects changed.
@@ -105,13 +111,14 @@ impl Pushes {
         passed_over: &mut Option<OwnerId>,
     ) -> Result<usize, PushError> {
         let (nodes, services, secrets, taken, owner) = tokio::try_join!(
-            self.list::<CocoaNode>("list CocoaNodes", None),
-            self.list::<ManagedService>("list ManagedServices", None),
+            list("list CocoaNodes", Api::<CocoaNode>::all(self.client.clone()), None),
+            list("list ManagedServices", Api::<ManagedService>::all(self.client.clone()), None),
             self.secrets(),
             self.taken(),
             self.owner(),
         )?;
         let existing = Existing {
+            system: self.scope.system(),
             me,
             nodes: &nodes,
             services: &services,
@@ -120,6 +127,9 @@ impl Pushes {
             owner: owner.as_ref(),
         };
         let mut plan = plan(push, &existing).map_err(PushError::Refused)?;
+        for namespace in &plan.namespaces {
+            self.check(namespace)?;
+        }
         if let Some(own) = &owner {
             self.weigh(own, &mut plan, passed_over);
         }
@@ -146,12 +156,12 @@ impl Pushes {
     }
 
     async fn carry_out(&self, plan: &Plan, remember: Option<&Taken>) -> Result<(), PushError> {
-        let settings: Vec<Write> = plan.owner.iter().map(owner).collect();
+        let settings: Vec<Write> = plan.owner.iter().map(|id| owner(id, self.scope.system())).collect();
         let secrets: Vec<Write> = plan.secrets.iter().map(secret).collect();
         let nodes: Vec<Write> = plan.nodes.iter().map(node).collect();
         let services: Vec<Write> = plan.services.iter().map(service).collect();
         let system = remember.is_some() || plan.owner.is_some();
-        let system = system.then(|| SYSTEM_NAMESPACE.to_owned());
+        let system = system.then(|| self.scope.system().to_owned());
         let namespaces: BTreeSet<&String> = plan.namespaces.iter().chain(&system).collect();
         for namespace in namespaces {
             self.ensure_namespace(namespace).await?;
@@ -159,7 +169,7 @@ impl Pushes {
         for dry_run in [true, false] {
             if let (Some(taken), false) = (remember, dry_run) {
                 // Remembered first: an older push that comes between must be refused even if this one breaks off.
-                self.apply(&remembered(taken), false).await?;
+                self.apply(&remembered(taken, self.scope.system()), false).await?;
             }
             for writes in [&settings, &secrets, &nodes, &services] {
                 let each: Vec<_> = writes.iter().map(|write| self.apply(write, dry_run)).collect();
@@ -170,20 +180,18 @@ impl Pushes {
         stream::iter(each).buffer_unordered(CONCURRENCY).try_collect::<()>().await
     }
 
-    async fn list<K>(&self, step: &'static str, labels: Option<&str>) -> Result<Vec<K>, PushError>
-    where
-        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-    {
-        let params = labels.map_or_else(ListParams::default, |labels| ListParams::default().labels(labels));
-        let failed = |source| PushError::Api { step, object: String::new(), source: Box::new(source) };
-        Ok(Api::<K>::all(self.client.clone()).list(&params).await.map_err(failed)?.items)
-    }
-
     /// Secrets that a push may concern; others are not even read.
     async fn secrets(&self) -> Result<Vec<SecretObject>, PushError> {
         let mark = format!("{ORIGIN_LABEL}={ORIGIN_LEADER}");
-        let mut all = self.list::<SecretObject>("list the leader's Secrets", Some(&mark)).await?;
-        let accounts = self.list::<SecretObject>("list accounts' Secrets", Some(PROVIDER_LABEL)).await?;
+        let (mut all, mut accounts) = (Vec::new(), Vec::new());
+        for place in self.scope.places() {
+            let api: Api<SecretObject> = match place {
+                Some(namespace) => namespaced(self.client.clone(), namespace),
+                None => Api::all(self.client.clone()),
+            };
+            all.extend(list("list the leader's Secrets", api.clone(), Some(&mark)).await?);
+            accounts.extend(list("list accounts' Secrets", api, Some(PROVIDER_LABEL)).await?);
+        }
         let known = |one: &SecretObject| {
             all.iter().any(|other| other.name_any() == one.name_any() && other.namespace() == one.namespace())
         };
@@ -216,7 +224,7 @@ impl Pushes {
 
     /// What a ConfigMap of the operator's keeps; nothing where there is none.
     async fn kept(&self, name: &str) -> Result<BTreeMap<String, String>, PushError> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), SYSTEM_NAMESPACE);
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.scope.system());
         let failed = |source| PushError::Api {
             step: "get ConfigMap",
             object: name.to_owned(),
@@ -226,7 +234,19 @@ impl Pushes {
         Ok(map.and_then(|map| map.data).unwrap_or_default())
     }
 
+    fn check(&self, namespace: &str) -> Result<(), PushError> {
+        if self.scope.covers(namespace) {
+            return Ok(());
+        }
+        let words = format!("{namespace} is not served here: add it to --namespaces of this node's operator");
+        Err(PushError::Refused(FieldError::new("operator.namespace", words)))
+    }
+
+    /// Within a scope the namespaces are there: the rights in them are.
     async fn ensure_namespace(&self, name: &str) -> Result<(), PushError> {
+        if self.scope.places() != [None] {
+            return Ok(());
+        }
         let api: Api<Namespace> = Api::all(self.client.clone());
         let failed = |source| PushError::Api {
             step: "create Namespace",
@@ -296,6 +316,25 @@ impl Pushes {
     }
 }
 
+/// Lists, by pages: a cluster may hold thousands.
+async fn list<K>(step: &'static str, api: Api<K>, labels: Option<&str>) -> Result<Vec<K>, PushError>
+where
+    K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let mut params = ListParams::default().limit(PAGE);
+    params.label_selector = labels.map(str::to_owned);
+    let mut all = Vec::new();
+    loop {
+        let failed = |source| PushError::Api { step, object: String::new(), source: Box::new(source) };
+        let page = api.list(&params).await.map_err(failed)?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(all),
+        }
+    }
+}
+
 fn namespaced<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
     client: Client,
     namespace: &str,
@@ -349,27 +388,28 @@ fn service(write: &crate::wire::import::ServiceWrite) -> Write {
     Write { resource, namespace, name: write.id.name.clone(), object, quotable: true }
 }
 
-fn remembered(taken: &Taken) -> Write {
+fn remembered(taken: &Taken, system: &str) -> Write {
     let Taken { leader, created_at, generation } = taken;
     let data =
         json!({"leader": leader, "createdAt": created_at.to_string(), "generation": generation.to_string()});
-    config_map(TAKEN_CONFIG_MAP, json!({}), data)
+    config_map((system, TAKEN_CONFIG_MAP), json!({}), data)
 }
 
 /// With the leader's mark, so that a node that leaves forgets it.
-fn owner(id: &OwnerId) -> Write {
-    config_map(OWNER_CONFIG_MAP, json!({ORIGIN_LABEL: ORIGIN_LEADER}), json!({OWNER_KEY: id.as_str()}))
+fn owner(id: &OwnerId, system: &str) -> Write {
+    let labels = json!({ORIGIN_LABEL: ORIGIN_LEADER});
+    config_map((system, OWNER_CONFIG_MAP), labels, json!({OWNER_KEY: id.as_str()}))
 }
 
-fn config_map(name: &str, labels: Value, data: Value) -> Write {
+fn config_map((namespace, name): (&str, &str), labels: Value, data: Value) -> Write {
     let object = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE, "labels": labels},
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
         "data": data,
     });
     Write {
         resource: ApiResource::erase::<ConfigMap>(&()),
-        namespace: Some(SYSTEM_NAMESPACE.to_owned()),
+        namespace: Some(namespace.to_owned()),
         name: name.to_owned(),
         object,
         quotable: true,

@@ -10,6 +10,7 @@ use prometheus::Registry;
 use tokio::sync::watch;
 
 use crate::domain::marks::OwnerId;
+use crate::domain::scope::Scope;
 use crate::domain::view::ClusterView;
 use crate::http::body::envelope;
 use crate::http::openapi::Published;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub reveal_to: Vec<IpNet>,
     /// Who marks this installation's records, where a setting fixes it: then no push changes it.
     pub owner: Option<OwnerId>,
+    /// Which namespaces are served.
+    pub scope: Arc<Scope>,
 }
 
 /// What the handlers hold.
@@ -67,7 +70,7 @@ impl ApiState {
             registry,
             cluster,
             routes: Routes::of(http),
-            pushes: Pushes::new(client, settings.owner.clone()),
+            pushes: Pushes::new(client, settings.scope.clone(), settings.owner.clone()),
             settings,
             published: Published::new(),
             unauthorized: envelope(&Envelope::of(Outcome::Unauthorized).with_nothing()),

@@ -94,7 +94,8 @@ impl World {
         let recorded = Arc::new(Mutex::new(Recorded::default()));
         let (registry, http) = (Registry::new(), HttpMetrics::default());
         http.register(&registry).unwrap();
-        let settings = Settings { reveal_to: vec!["192.0.2.0/24".parse().unwrap()], owner: None };
+        let settings =
+            Settings { reveal_to: vec!["192.0.2.0/24".parse().unwrap()], owner: None, scope: Arc::default() };
         let state = ApiState::new(receiver, recording(recorded.clone()), registry, &http, settings).unwrap();
         Self { router: router(state.clone()), state, views, recorded }
     }

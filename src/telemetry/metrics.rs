@@ -2,6 +2,7 @@
 //! node code or anything that grows without bound.
 
 pub mod app;
+pub mod calls;
 pub mod catalog;
 pub mod cluster;
 pub mod http;

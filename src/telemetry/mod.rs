@@ -4,3 +4,4 @@ pub mod chain;
 pub mod metrics;
 pub mod dns;
 pub mod tracing;
+pub mod troubles;

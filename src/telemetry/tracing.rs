@@ -78,9 +78,15 @@ pub fn init(format: Format, directives: &str) -> Result<LogFilter, LogError> {
     Ok(handle)
 }
 
+/// The client's crates tell every call that fails, also the hundredth of a row; we tell a trouble once. Whoever wants
+/// them names them.
+const QUIET: &str = "kube_client=off,kube_runtime=off";
+
 fn parse(directives: &str) -> Result<EnvFilter, LogError> {
     let directives = directives.trim();
-    EnvFilter::builder().parse(directives).map_err(|err| LogError::Filter(directives.to_owned(), err))
+    EnvFilter::builder()
+        .parse(format!("{QUIET},{directives}"))
+        .map_err(|err| LogError::Filter(directives.to_owned(), err))
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::api::service::{ManagedService, ManagedServiceSpec};
 use crate::api::vocab::{DeletionPolicy, Line, NetworkType};
 use crate::api::{
     ACCESS_KEY, ACCESS_SECRET, NODE_SECRET_KEY, ORIGIN_LABEL, ORIGIN_MANIFESTS, PROVIDER_LABEL,
-    SYSTEM_NAMESPACE,
 };
 use crate::domain::names::{DnsName, FieldError};
 use crate::wire::legacy_config::section::Section;
@@ -28,6 +27,8 @@ pub const NAMESPACE: &str = "default";
 pub struct Own<'a> {
     /// Object name.
     pub name: &'a str,
+    /// Namespace of nodes' secrets.
+    pub system: &'a str,
     /// Its lines, where the file lists none: the old program kept them in its database.
     pub lines: &'a [Line],
     /// Families it publishes, where the file doesn't say.
@@ -39,6 +40,8 @@ pub struct Own<'a> {
 /// The old configuration as objects.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Imported {
+    /// Namespace of nodes' secrets.
+    pub system: String,
     /// Nodes; the first is this process's own.
     pub nodes: Vec<CocoaNode>,
     /// Services.
@@ -64,6 +67,7 @@ pub fn import(text: &str, own: &Own<'_>) -> Result<Imported, FieldError> {
     };
     let settings = Section { at: String::new(), map };
     let mut all = Imported {
+        system: own.system.to_owned(),
         api_port: settings.number("APIPort", 1..=65535)?.and_then(|port| u16::try_from(port).ok()),
         reverse_proxy: settings.flag("ReverseProxy")?,
         ..Imported::default()
@@ -136,7 +140,8 @@ fn add_node(
     };
     if let Some(secret) = secret {
         let data = [(NODE_SECRET_KEY, secret)];
-        all.secrets.push(secret_object(SYSTEM_NAMESPACE, &name, &data, &[]));
+        let secret = secret_object(&all.system, &name, &data, &[]);
+        all.secrets.push(secret);
     }
     all.nodes.push(CocoaNode { metadata: meta(None, &name, &[]), spec, status: None });
     Ok(())
@@ -232,8 +237,13 @@ fn slug(code: &str) -> String {
 mod tests {
     use super::*;
 
-    const OWN: Own<'static> =
-        Own { name: "me", lines: &[Line::Default], network: NetworkType::IPV4, addresses: None };
+    const OWN: Own<'static> = Own {
+        name: "me",
+        system: "ops",
+        lines: &[Line::Default],
+        network: NetworkType::IPV4,
+        addresses: None,
+    };
     const MINIMAL: &str = "APIPort: 80\nNodeName: Cocoa\nNodeCode: test\nNodeAddress: http://127.0.0.1:44443/\n\
         ReverseProxy: true\nWorkMode: leader\nCocoaSecret: canary-secret\nTimeout: 7\nDataBaseType: mysql\nDSN: canary-dsn\n";
 
@@ -247,7 +257,7 @@ mod tests {
         assert_eq!(node.spec.isps, [Line::Default]);
         assert_eq!(node.spec.liveness.timeout_minutes, 7);
         let secret = &all.secrets[0];
-        assert_eq!(secret.metadata.namespace.as_deref(), Some(SYSTEM_NAMESPACE));
+        assert_eq!(secret.metadata.namespace.as_deref(), Some("ops"));
         assert_eq!(secret.data.as_ref().unwrap()[NODE_SECRET_KEY].0, b"canary-secret");
         assert_eq!(all.notes.len(), 3, "lines, type and place of the database: {:?}", all.notes);
         assert!(!all.notes.join("").contains("canary"));

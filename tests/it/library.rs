@@ -44,8 +44,14 @@ impl Kept {
         let (metrics, registry, stop) =
             (CatalogMetrics::default(), Registry::new(), CancellationToken::new());
         metrics.register(&registry).unwrap();
-        let wiring =
-            Wiring { client: client.clone(), library: library.clone(), sources, metrics, every: EVERY };
+        let wiring = Wiring {
+            client: client.clone(),
+            scope: Arc::default(),
+            library: library.clone(),
+            sources,
+            metrics,
+            every: EVERY,
+        };
         let (tell, told) = tokio::sync::oneshot::channel();
         tokio::spawn(catalog::run(wiring, stop.clone(), move || {
             // A test that has ended does not listen.

@@ -9,6 +9,7 @@ mod ali;
 mod tidy;
 mod fresh;
 mod scenarios;
+mod scope;
 mod shared_zone;
 mod manifests;
 mod contract;

@@ -152,7 +152,7 @@ fn anybodys_config_map_adds_and_only_the_operators_own_replaces() {
     assert_eq!(images(&sources), ["blog own:1", "wiki evil:1"]);
     assert!(sources.sorted().offers.iter().all(|offer| !offer.official));
     assert_eq!(sources.sorted().shadowed.len(), 3);
-    assert!(sources.keep_maps(&BTreeSet::from([("a".into(), "a".into())])));
+    assert!(sources.keep_maps(None, &BTreeSet::from([("a".into(), "a".into())])));
     assert_eq!(images(&sources), ["blog blog:1", "wiki late:1"]);
     assert!(sources.remove_map(&("a".into(), "a".into())) && !sources.remove_map(&("a".into(), "a".into())));
 }

@@ -12,9 +12,9 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
 use serde::Serialize;
 
+use crate::api::NODE_SECRET_KEY;
 use crate::api::node::{CocoaNode, CocoaNodeSpec, Liveness, SecretKeyRef};
 use crate::api::vocab::{Line, NetworkType, WorkMode};
-use crate::api::{NODE_SECRET_KEY, SYSTEM_NAMESPACE};
 use crate::cli::Ctx;
 use crate::cli::connect::Plane;
 use crate::cli::error::CliError;
@@ -181,14 +181,14 @@ async fn create(plane: &Plane, candidate: &Candidate, secret: &Secret) -> Result
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     namespace(plane, &params).await?;
     let name = &candidate.object;
-    let secrets: Api<SecretObject> = Api::namespaced(plane.client.clone(), SYSTEM_NAMESPACE);
+    let secrets: Api<SecretObject> = Api::namespaced(plane.client.clone(), &plane.system);
     let bytes = ByteString(secret.expose().as_bytes().to_vec());
     let object = SecretObject {
         metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
         data: Some([(NODE_SECRET_KEY.to_owned(), bytes)].into()),
         ..SecretObject::default()
     };
-    let what = format!("Secret {SYSTEM_NAMESPACE}/{name}");
+    let what = format!("Secret {}/{name}", plane.system);
     plane.answer(&what, secrets.create(&params, &object)).await?;
     let node = CocoaNode {
         metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
@@ -209,12 +209,13 @@ async fn create(plane: &Plane, candidate: &Candidate, secret: &Secret) -> Result
 async fn namespace(plane: &Plane, params: &PostParams) -> Result<(), CliError> {
     let client: Client = plane.client.clone();
     let all: Api<Namespace> = Api::all(client);
-    if plane.answer(SYSTEM_NAMESPACE, all.get_opt(SYSTEM_NAMESPACE)).await?.is_some() {
+    let system = plane.system.as_str();
+    if plane.answer(system, all.get_opt(system)).await?.is_some() {
         return Ok(());
     }
-    let metadata = ObjectMeta { name: Some(SYSTEM_NAMESPACE.to_owned()), ..ObjectMeta::default() };
+    let metadata = ObjectMeta { name: Some(system.to_owned()), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };
-    plane.answer(SYSTEM_NAMESPACE, all.create(params, &namespace)).await?;
+    plane.answer(system, all.create(params, &namespace)).await?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
 use crate::api::vocab::{DeletionPolicy, PlatformProvider};
-use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, RELEASE_ANNOTATION, RELEASED_BY_LEADER, SYSTEM_NAMESPACE};
+use crate::api::{ORIGIN_LABEL, ORIGIN_LEADER, RELEASE_ANNOTATION, RELEASED_BY_LEADER};
 use crate::cli::Ctx;
 use crate::cli::connect::Plane;
 use crate::cli::error::CliError;
@@ -73,7 +73,7 @@ async fn let_go(
     let nodes: Api<CocoaNode> = Api::all(plane.client.clone());
     plane.answer(&format!("CocoaNode {name}"), nodes.delete(name, &DeleteParams::default())).await?;
     if let Some(secret) = &node.spec.secret_ref {
-        let namespace = secret.namespace.as_deref().unwrap_or(SYSTEM_NAMESPACE);
+        let namespace = secret.namespace.as_deref().unwrap_or(&plane.system);
         let shared =
             world.nodes.iter().filter(|other| other.spec.secret_ref.as_ref() == Some(secret)).count();
         if shared == 1 {
@@ -107,7 +107,7 @@ async fn leave(plane: &Plane, world: &World, args: &QuitArgs, ctx: &mut Ctx<'_>)
     let client = &plane.client;
     // What this node is known by stays: it is its own, whoever wrote it last.
     let own = world.node(&me)?.spec.secret_ref.clone();
-    let own = own.map(|r| format!("{}/{}", r.namespace.as_deref().unwrap_or(SYSTEM_NAMESPACE), r.name));
+    let own = own.map(|r| format!("{}/{}", r.namespace.as_deref().unwrap_or(&plane.system), r.name));
     let within = |ns: &str| Api::<ManagedService>::namespaced(client.clone(), ns);
     judge(plane).await?;
     let mut removed = remove(plane, within, Api::all(client.clone()), None).await?;

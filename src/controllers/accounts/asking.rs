@@ -16,13 +16,18 @@ use super::{
     ASK_DEADLINE, AT_ONCE, Account, AccountId, Answer, Ask, Directory, FOUND, NOT_FOUND, Open, REFRESH,
 };
 use crate::api::PROVIDER_LABEL;
+use crate::controllers::shared::chance::about;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
+use crate::domain::budget::POLL;
 use crate::domain::marks::OwnerId;
 use crate::domain::names::{DnsName, ObjectId};
 use crate::domain::secret::Secret;
 use crate::providers::{DnsProvider, Kind, ProviderError};
 use crate::telemetry::chain::Chain;
+
+/// What is wrong with accounts' Secrets, among all troubles.
+const AREA: &str = "account ";
 
 impl Directory {
     /// Reads the Secrets; tells whether anything changed.
@@ -46,6 +51,10 @@ impl Directory {
             if secrets.contains_key(&id) {
                 continue;
             }
+            if self.rests(&id) {
+                secrets.insert(id, (Arc::default(), false));
+                continue;
+            }
             match named_secret(ctx, &id).await {
                 Ok(Some(secret)) => drop(secrets.insert(id, (Arc::new(secret), false))),
                 Ok(None) => drop(missing.insert(id.1)),
@@ -60,17 +69,25 @@ impl Directory {
                 }
             }
         }
+        let told = |id: &ObjectId| {
+            let words = format!(
+                "Secret {id} is missing, which services name in spec.accountRef: put it back, or correct them"
+            );
+            (format!("{AREA}{id}"), words)
+        };
+        ctx.troubles.are(AREA, missing.iter().map(told).collect());
         let mut changed = self.missing != missing || self.accounts.keys().ne(secrets.keys());
         self.missing = missing;
         self.accounts.retain(|id, _| secrets.contains_key(id));
         self.answers.retain(|(id, _), _| secrets.contains_key(id));
         for (id, (secret, labelled)) in secrets {
             let Some(version) = secret.resource_version() else { continue };
-            if self
-                .accounts
-                .get(&id)
-                .is_some_and(|known| known.version == version && known.labelled == labelled)
+            let until = (!labelled).then(|| Instant::now() + about(POLL));
+            if let Some(known) = self.accounts.get_mut(&id)
+                && known.version == version
+                && known.labelled == labelled
             {
+                known.until = until;
                 continue;
             }
             changed = true;
@@ -79,9 +96,19 @@ impl Directory {
             // With other keys other zones may be seen; what was seen holds until then.
             let known = self.answers.iter_mut().filter(|((of, _), _)| *of == id);
             known.for_each(|(_, (_, until))| *until = Instant::now());
-            self.accounts.insert(id, Account { version, provider, labelled });
+            self.accounts.insert(id, Account { version, provider, labelled, until });
         }
         changed
+    }
+
+    /// Whether an account was read a while ago at most, and nothing is wrong with it.
+    fn rests(&self, id: &AccountId) -> bool {
+        let Some(account) = self.accounts.get(id) else { return false };
+        let failed = |((of, _), (answer, _)): (&(AccountId, DnsName), &(Answer, Instant))| {
+            of == id && matches!(answer, Answer::Failed { .. })
+        };
+        let fresh = account.until.is_some_and(|until| Instant::now() < until);
+        fresh && account.provider.is_ok() && !self.answers.iter().any(failed)
     }
 
     /// Asks the accounts for what is not known, or no longer. What one answers is published at once: an account that

@@ -1,6 +1,7 @@
 //! Which account and zone a service gets, and what happens where an account fails.
 
 use super::*;
+use crate::api::SYSTEM_NAMESPACE;
 use crate::providers::ProviderError;
 use crate::providers::memory::MemoryProvider;
 
@@ -27,11 +28,12 @@ fn service(domain: &str, record: &str, account: Option<&str>) -> Service {
 
 /// A directory with accounts (namespace, name, labelled) that hold these zones, all asked.
 fn directory(accounts: &[(&str, &str, bool, &[&str])], of: &Service) -> Directory {
-    let mut directory = Directory { ready: true, ..Directory::default() };
+    let mut directory = Directory { system: SYSTEM_NAMESPACE.into(), ready: true, ..Directory::default() };
     for (namespace, secret_name, labelled, zones) in accounts {
         let id = (ALI, secret(namespace, secret_name));
         let provider: Arc<dyn DnsProvider> = Arc::new(MemoryProvider::default());
-        let account = Account { version: "1".into(), provider: Ok(provider), labelled: *labelled };
+        let account =
+            Account { version: "1".into(), provider: Ok(provider), labelled: *labelled, until: None };
         directory.accounts.insert(id.clone(), account);
         let asked = Ask::of(of).unwrap().name;
         let zones: Vec<DnsName> = zones.iter().map(|zone| name(zone)).collect();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,9 @@ use crate::api::condition::reasons;
 use crate::api::{APP_LABEL, APP_NAMESPACE_LABEL, APP_SECRET_LABEL, APP_UID_LABEL, KEPT_LABEL};
 use crate::controllers::app::prepare::Refusal;
 use crate::controllers::app::shared::AppContext;
+use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
+use crate::controllers::stores::within;
 use crate::domain::app::fill::{WantedPort, allocate};
 use crate::domain::app::instance::{AppKey, Choices};
 use crate::domain::app::workload::Protocol;
@@ -84,7 +86,7 @@ pub async fn choose(
         wanted.iter().filter(|want| !ports.iter().any(|chosen| answers(chosen, want))).cloned().collect();
     if !open.is_empty() {
         let mut taken = runtime.taken_ports(key).await.map_err(|error| Refusal::runtime(&error))?;
-        taken.extend(others(&ctx.base.client, key).await.map_err(Refusal::plane)?);
+        taken.extend(others(&ctx.base, key).await.map_err(Refusal::plane)?);
         taken.extend(ports.iter().flat_map(Chosen::all));
         let new = allocate(&open, &BTreeMap::new(), &taken).ok_or_else(|| {
             let words = "no port of the host is free for what the template publishes";
@@ -268,15 +270,17 @@ async fn write(
 }
 
 /// The ports that all other installs chose, the kept ones' too: their data will be opened again.
-async fn others(client: &Client, key: &AppKey) -> Result<BTreeSet<(u16, Protocol)>, kube::Error> {
-    let all = Api::<KubeSecret>::all(client.clone());
+async fn others(ctx: &Context, key: &AppKey) -> Result<BTreeSet<(u16, Protocol)>, kube::Error> {
     let params = ListParams::default().labels(&format!("{APP_SECRET_LABEL}={CHOICES}"));
-    let list = in_time(all.list(&params)).await?;
+    let mut list = Vec::new();
+    for place in ctx.scope().places() {
+        list.extend(in_time(within::<KubeSecret>(&ctx.client, place).list(&params)).await?);
+    }
     let of_other = |secret: &&KubeSecret| {
         let of = (label(secret, APP_NAMESPACE_LABEL), label(secret, APP_LABEL));
         of != (Some(&key.namespace), Some(&key.name))
     };
-    let chosen = list.items.iter().filter(of_other).flat_map(ports);
+    let chosen = list.iter().filter(of_other).flat_map(ports);
     Ok(chosen.flat_map(|chosen| chosen.all().collect::<Vec<_>>()).collect())
 }
 

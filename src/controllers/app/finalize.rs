@@ -14,6 +14,7 @@ use crate::controllers::app::report::Told;
 use crate::controllers::app::shared::name_of;
 use crate::controllers::app::worker::{Worker, finalizers};
 use crate::controllers::app::{choices, revision};
+use crate::controllers::shared::chance::chance;
 use crate::domain::app::phase::Doing;
 use crate::domain::retry::{Class, retry_in};
 use crate::runtimes::{Clear, Runtime};
@@ -40,7 +41,7 @@ pub async fn turn(worker: &mut Worker, app: &App) -> Duration {
         if worker.stuck == 1 {
             worker.reporter.event(app, false, "NotRemoved", why).await;
         }
-        return retry_in(Class::Transient, worker.stuck, 0.5).unwrap_or(LAST);
+        return retry_in(Class::Transient, worker.stuck, chance()).unwrap_or(LAST);
     }
     all.retain(|one| one != WORKLOAD_FINALIZER);
     worker.ctx.shared.forget(&worker.key);

@@ -70,13 +70,21 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
         Workers { ctx: ctx.clone(), running: BTreeMap::new(), tasks: JoinSet::new(), catalogue: 0 };
     let mut offers = ctx.library.subscribe();
     let mut secrets = ctx.shared.secrets.subscribe();
-    let mut events = events(&ctx);
+    // Nobody is listened to for nothing: a cluster's watches cost calls.
+    let mut events = None;
     announce(&ctx);
     // The first one is sent even if there is no App: who waits for it learns that all are known.
     let mut first = true;
     loop {
         let apps = ctx.base.stores.apps();
         workers.follow(&apps);
+        match apps.is_empty() {
+            true => events = None,
+            false => {
+                events.get_or_insert_with(|| listen(&ctx));
+            }
+        }
+        report::outside(&ctx).await;
         let view = view::view(&ctx, &apps, &secrets.borrow_and_update());
         views.send_if_modified(|old| {
             let news = first || **old != view;
@@ -90,7 +98,7 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
             () = ctx.base.stores.apps_changed() => {}
             changed = secrets.changed() => if changed.is_err() { return },
             changed = offers.changed() => if changed.is_ok() { workers.catalogue += 1 } else { return },
-            Some(name) = events.next() => workers.wake(&name),
+            Some(name) = next(&mut events) => workers.wake(&name),
         }
     }
 }
@@ -107,7 +115,14 @@ fn announce(ctx: &AppContext) {
     }
 }
 
-fn events(ctx: &AppContext) -> BoxStream<'static, String> {
+async fn next(events: &mut Option<BoxStream<'static, String>>) -> Option<String> {
+    match events {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn listen(ctx: &AppContext) -> BoxStream<'static, String> {
     let all = ctx.docker.iter().chain(&ctx.kubernetes).map(|runtime| runtime.events());
     // One that never ends stands in where there is no runtime.
     stream::select_all(all.chain([stream::pending().boxed()])).boxed()

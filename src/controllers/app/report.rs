@@ -12,9 +12,10 @@ use tracing::{info, warn};
 use crate::api::app::{App, AppStatus, LocalRef, Progress, ServiceState};
 use crate::api::condition::{condition, merged, reasons, types};
 use crate::controllers::app::choices::secret_name;
+use crate::controllers::app::key_of;
 use crate::controllers::app::prepare::Refusal;
 use crate::controllers::app::shared::AppContext;
-use crate::controllers::shared::report::{apply_status, cut, publish};
+use crate::controllers::shared::report::{apply_status, cut, is_unserved, publish, unserved};
 use crate::domain::app::instance::{AppKey, Instance};
 use crate::domain::app::observed::{Observed, Probe, State, Wellness};
 use crate::domain::app::phase::{Doing, Judgement, Phase, judge};
@@ -179,6 +180,25 @@ impl Reporter {
     /// Publishes an event about the App.
     pub async fn event(&self, app: &App, good: bool, reason: &str, words: String) {
         publish(&self.ctx.base, &app.object_ref(&()), good, reason, "Reconcile", words).await;
+    }
+}
+
+/// Reports Apps outside the scope, unless somebody else serves them: whoever does has set other conditions.
+pub async fn outside(ctx: &AppContext) {
+    for app in ctx.base.stores.apps_outside() {
+        let stands = app.status.clone().unwrap_or_default();
+        if !is_unserved(&stands.conditions) {
+            continue;
+        }
+        let (generation, now) = (app.metadata.generation, Time(ctx.base.now()));
+        let conditions = merged(&stands.conditions, vec![unserved(&ctx.base)], generation, now);
+        let fresh = AppStatus { conditions, observed_generation: generation, ..stands };
+        Reporter {
+            draft: fresh,
+            ..Reporter::new(ctx.clone(), key_of(&app), app.status.clone().unwrap_or_default())
+        }
+        .save(&app)
+        .await;
     }
 }
 

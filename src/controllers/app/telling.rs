@@ -8,6 +8,7 @@ use crate::api::app::{App, Progress};
 use crate::controllers::app::prepare::Refusal;
 use crate::controllers::app::report::Told;
 use crate::controllers::app::worker::{RESYNC, Turn, Worker};
+use crate::controllers::shared::chance::chance;
 use crate::domain::app::instance::Instance;
 use crate::domain::app::observed::{Observed, Probe};
 use crate::domain::app::phase::{Doing, Judgement};
@@ -45,7 +46,7 @@ impl Worker {
         let same = self.failure.as_ref().filter(|failure| failure.at == at);
         let count = same.map_or(0, |failure| failure.count.saturating_add(1));
         // Most edits that help are made elsewhere, in a registry or a Secret: nobody tells us of them.
-        let wait = retry_in(refusal.class, count, 0.5).unwrap_or(RESYNC);
+        let wait = retry_in(refusal.class, count, chance()).unwrap_or(RESYNC);
         self.failure = Some(Failure { at, refusal, count, until: Instant::now() + wait });
     }
 

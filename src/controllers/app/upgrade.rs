@@ -15,6 +15,7 @@ use crate::controllers::app::prepare::{self, Prepared, Refusal, offered};
 use crate::controllers::app::report::Told;
 use crate::controllers::app::revision::{self, Pinned, Written};
 use crate::controllers::app::worker::{Turn, Worker};
+use crate::controllers::shared::chance::chance;
 use crate::domain::app::instance::Instance;
 use crate::domain::app::observed::{Observed, Probe};
 use crate::domain::app::phase::{CRASH_LOOP, Doing, INIT_GRACE, Phase};
@@ -450,7 +451,7 @@ impl Worker {
 
     /// A step of the change failed by the world's fault: tells so while the old version goes on, and tries again.
     async fn later(&mut self, from: Turn<'_>, seen: Option<&Observed>, refusal: Refusal) -> Duration {
-        let wait = retry_in(Class::Transient, self.tries.0, 0.5).unwrap_or_default();
+        let wait = retry_in(Class::Transient, self.tries.0, chance()).unwrap_or_default();
         self.tries = (self.tries.0.saturating_add(1), Some(Instant::now() + wait));
         self.give_back();
         let words = format!("the change of version waits: {}", refusal.message);

@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::info;
 
-use crate::api::SYSTEM_NAMESPACE;
 use crate::controllers::manifests::FIELD_MANAGER;
 use crate::wire::legacy_config::Imported;
 
@@ -31,14 +30,16 @@ pub enum Import {
     },
 }
 
-/// Creates what the old configuration says, unless that was done before.
+/// Creates what the old configuration says, unless that was done before; the system namespace
+/// remembers it.
 pub async fn import_once(client: &Client, imported: &Imported) -> Result<Import, kube::Error> {
-    let markers: Api<ConfigMap> = Api::namespaced(client.clone(), SYSTEM_NAMESPACE);
+    let system = imported.system.as_str();
+    let markers: Api<ConfigMap> = Api::namespaced(client.clone(), system);
     if markers.get_opt(MARKER).await?.is_some() {
         return Ok(Import::MadeBefore);
     }
     let namespace = Namespace {
-        metadata: ObjectMeta { name: Some(SYSTEM_NAMESPACE.to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta { name: Some(system.to_owned()), ..ObjectMeta::default() },
         ..Namespace::default()
     };
     create(&Api::all(client.clone()), &namespace).await?;
@@ -56,7 +57,7 @@ pub async fn import_once(client: &Client, imported: &Imported) -> Result<Import,
     let marker = ConfigMap {
         metadata: ObjectMeta {
             name: Some(MARKER.to_owned()),
-            namespace: Some(SYSTEM_NAMESPACE.to_owned()),
+            namespace: Some(system.to_owned()),
             ..ObjectMeta::default()
         },
         data: Some(BTreeMap::from([("objects".to_owned(), created.to_string())])),

@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::{Node, Service};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::watch_object;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,20 +17,23 @@ use tokio_util::sync::CancellationToken;
 use crate::api::node::{AddressSource, CocoaNode, Echo, ObjectRef};
 use crate::api::vocab::{Family, NetworkType};
 use crate::controllers::board::{Board, Learned};
+use crate::controllers::shared::chance::about;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::keyed::Keyed;
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::addresses::{agreed, family, parse};
+use crate::domain::budget::POLL;
 use crate::domain::cluster::Addresses;
 
 /// How long an echo service may take.
 const ECHO_DEADLINE: Duration = Duration::from_secs(5);
 /// An echo answer is an address, not a book.
 const ECHO_BYTES: usize = 4096;
-/// How often a Kubernetes object is looked at, and how soon a failed search is repeated.
-const LOOK: Duration = Duration::from_secs(15);
+/// How soon echo services that failed are asked again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How soon a Kubernetes object that failed is read again.
+const LOOK: Duration = Duration::from_secs(60);
 
 #[derive(Clone, PartialEq)]
 struct Search {
@@ -48,9 +54,7 @@ pub async fn run(
         let snapshot = snapshots.borrow_and_update().clone();
         if let Some(snapshot) = snapshot {
             let wished = searches(&ctx.me, &snapshot.nodes);
-            tasks.follow(wished, |name, search, stop| {
-                keep(ctx.client.clone(), board.clone(), name, search, stop)
-            });
+            tasks.follow(wished, |name, search, stop| keep(ctx.clone(), board.clone(), name, search, stop));
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -68,26 +72,42 @@ fn searches(me: &str, nodes: &[CocoaNode]) -> BTreeMap<String, Search> {
     nodes.iter().filter_map(search).collect()
 }
 
-async fn keep(client: Client, board: Board, name: String, search: Search, stop: CancellationToken) {
+async fn keep(ctx: Context, board: Board, name: String, search: Search, stop: CancellationToken) {
+    let mut changes = changes(&ctx, &search);
     loop {
         let (addresses, learned) = tokio::select! {
             () = stop.cancelled() => return,
-            found = find(&client, &search) => found,
+            found = find(&ctx, &search) => found,
         };
         let wait = match (&learned.trouble, &search.source.echo) {
-            (Some(_), _) => AGAIN,
+            (Some(_), Some(_)) => AGAIN,
             (None, Some(echo)) => Duration::from_secs(echo.interval_seconds.into()),
-            (None, None) => LOOK,
+            (Some(_), None) => about(LOOK),
+            (None, None) => about(POLL),
         };
         board.learn(&name, addresses, learned);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+            Some(()) = changes.next() => {}
         }
     }
 }
 
-async fn find(client: &Client, search: &Search) -> (Addresses, Learned) {
+/// When a Service that has the addresses changes. A Node is read by the clock: to watch it takes rights over all.
+fn changes(ctx: &Context, search: &Search) -> BoxStream<'static, ()> {
+    let AddressSource { fixed: None, echo: None, service: Some(at), .. } = &search.source else {
+        return stream::pending().boxed();
+    };
+    if !ctx.scope().covers(&at.namespace) {
+        return stream::pending().boxed();
+    }
+    let api = Api::<Service>::namespaced(ctx.client.clone(), &at.namespace);
+    let events = watch_object(api, &at.name).default_backoff();
+    events.filter_map(|event| std::future::ready(event.ok().map(drop))).boxed()
+}
+
+async fn find(ctx: &Context, search: &Search) -> (Addresses, Learned) {
     let AddressSource { fixed, echo, service, node, allow_private } = &search.source;
     let (source, found) = match (fixed, echo, service, node) {
         (Some(texts), ..) => ("fixed", Ok(texts.clone())),
@@ -97,8 +117,8 @@ async fn find(client: &Client, search: &Search) -> (Addresses, Learned) {
                 .into()),
         ),
         (None, Some(echo), ..) => ("echo", ask_all(echo, search.network).await),
-        (None, None, Some(service), _) => ("service", of_service(client, service, search.network).await),
-        (None, None, None, Some(node)) => ("node", of_node(client, node, search.network).await),
+        (None, None, Some(service), _) => ("service", of_service(ctx, service, search.network).await),
+        (None, None, None, Some(node)) => ("node", of_node(&ctx.client, node, search.network).await),
         (None, None, None, None) => {
             ("fixed", Err("spec.addresses: name one of fixed, echo, service, node".into()))
         }
@@ -163,8 +183,14 @@ fn echoed(body: &str) -> Option<IpAddr> {
     ["ip", "query", "origin"].iter().find_map(|key| json.get(key)?.as_str()?.parse().ok())
 }
 
-async fn of_service(client: &Client, at: &ObjectRef, network: NetworkType) -> Result<Vec<String>, String> {
-    let api = Api::<Service>::namespaced(client.clone(), &at.namespace);
+async fn of_service(ctx: &Context, at: &ObjectRef, network: NetworkType) -> Result<Vec<String>, String> {
+    if !ctx.scope().covers(&at.namespace) {
+        return Err(format!(
+            "spec.addresses.service.namespace: {} is not served: add it to --namespaces",
+            at.namespace
+        ));
+    }
+    let api = Api::<Service>::namespaced(ctx.client.clone(), &at.namespace);
     let service = get(api, &at.name, "spec.addresses.service").await?;
     let balancer = service.status.and_then(|status| status.load_balancer).and_then(|lb| lb.ingress);
     let ingress = balancer.into_iter().flatten().filter_map(|ingress| ingress.ip);

@@ -8,8 +8,8 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tracing::info;
 
+use crate::api::NODE_SECRET_KEY;
 use crate::api::node::{CocoaNode, SecretKeyRef};
-use crate::api::{NODE_SECRET_KEY, SYSTEM_NAMESPACE};
 use crate::domain::secret::Secret;
 
 /// A failed first start.
@@ -30,8 +30,13 @@ pub enum OwnError {
 }
 
 /// Makes sure that the node of this process exists; one that is there stays as it is. `secret` is its shared secret;
-/// left out, one is made up.
-pub async fn ensure(client: &Client, node: &CocoaNode, secret: Option<Secret>) -> Result<(), OwnError> {
+/// left out, one is made up. It lies in the namespace `system`, unless the node says otherwise.
+pub async fn ensure(
+    client: &Client,
+    system: &str,
+    node: &CocoaNode,
+    secret: Option<Secret>,
+) -> Result<(), OwnError> {
     let name = node.metadata.name.as_deref().unwrap_or_default();
     let nodes = Api::<CocoaNode>::all(client.clone());
     let failed = |what| move |source| OwnError::Create { what, source: Box::new(source) };
@@ -40,7 +45,7 @@ pub async fn ensure(client: &Client, node: &CocoaNode, secret: Option<Secret>) -
     }
     if let Some(reference) = &node.spec.secret_ref {
         let secret = secret.map_or_else(random, Ok)?;
-        create_secret(client, reference, &secret).await.map_err(failed("the Secret"))?;
+        create_secret(client, system, reference, &secret).await.map_err(failed("the Secret"))?;
     }
     match nodes.create(&PostParams::default(), node).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
@@ -54,10 +59,11 @@ pub async fn ensure(client: &Client, node: &CocoaNode, secret: Option<Secret>) -
 
 async fn create_secret(
     client: &Client,
+    system: &str,
     reference: &SecretKeyRef,
     secret: &Secret,
 ) -> Result<(), kube::Error> {
-    let namespace = reference.namespace.as_deref().unwrap_or(SYSTEM_NAMESPACE);
+    let namespace = reference.namespace.as_deref().unwrap_or(system);
     let key = reference.key.as_deref().unwrap_or(NODE_SECRET_KEY).to_owned();
     let object = SecretObject {
         metadata: ObjectMeta { name: Some(reference.name.clone()), ..ObjectMeta::default() },

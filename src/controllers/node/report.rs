@@ -1,5 +1,5 @@
-//! The nodes' statuses: who lives, where, and which lines it answers for. Written only when they say something new; the
-//! watchdog alone is worth a write every 30 s.
+//! The nodes' statuses: who lives, where, and which lines it answers for. Written only when they say something new; that
+//! the own watchdog was fed is worth a write every few minutes, that others' were none: beats tell it, and the v1 API.
 
 use std::sync::Arc;
 
@@ -17,14 +17,13 @@ use crate::api::vocab::Line;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::{apply_status, publish};
 use crate::controllers::snapshot::{RESYNC, Snapshot};
+use crate::domain::budget::WATCH_DOG;
 use crate::domain::cluster::Vital;
 use crate::domain::lines::{Assignment, Why, assign};
 use crate::domain::liveness::{Life, elapsed};
 use crate::telemetry::chain::Chain;
 
 const MANAGER: &str = "cocoasyncer/node";
-/// The watchdog in the status is at most this old, as the v1 API's clients expect of a feed.
-const WATCH_DOG_SECONDS: u64 = 30;
 
 /// Reports every node whenever the snapshot changes.
 pub async fn run(
@@ -51,7 +50,8 @@ async fn report(ctx: &Context, snapshot: &Snapshot) {
     let api = Api::<CocoaNode>::all(ctx.client.clone());
     let writes = snapshot.nodes.iter().filter_map(|node| {
         let fresh = status(node, snapshot, &assignment, ctx.now());
-        (node.status.as_ref() != Some(&fresh)).then(|| (node.clone(), fresh))
+        let mine = node.metadata.name.as_ref() == Some(&ctx.me);
+        news(node.status.as_ref(), &fresh, mine).then(|| (node.clone(), fresh))
     });
     let writes: Vec<(CocoaNode, CocoaNodeStatus)> = writes.collect();
     let write = |(node, fresh): (CocoaNode, CocoaNodeStatus)| {
@@ -107,18 +107,18 @@ fn status(node: &CocoaNode, snapshot: &Snapshot, assignment: &Assignment, now: T
     }
 }
 
+/// Whether a status is worth a write: one that only counts the watchdog on seldom is.
+fn news(old: Option<&CocoaNodeStatus>, fresh: &CocoaNodeStatus, mine: bool) -> bool {
+    let Some(old) = old else { return true };
+    let (Some(before), Some(now)) = (&old.watch_dog, &fresh.watch_dog) else { return old != fresh };
+    let same = CocoaNodeStatus { watch_dog: Some(before.clone()), ..fresh.clone() } == *old;
+    !same || now.0 < before.0 || (mine && WATCH_DOG <= elapsed(before.0, now.0))
+}
+
 fn watch_dog(vital: &Vital, old: &CocoaNodeStatus) -> Option<Time> {
     // Whole seconds: a status is for people and for the next start, not for beats.
     let read = vital.pulse.watch_dog.and_then(|dog| Timestamp::from_second(dog.as_second()).ok());
-    match (read, &old.watch_dog) {
-        (Some(read), Some(before))
-            if elapsed(before.0, read).as_secs() < WATCH_DOG_SECONDS && before.0 <= read =>
-        {
-            Some(before.clone())
-        }
-        (Some(read), _) => Some(Time(read)),
-        (None, before) => before.clone(),
-    }
+    read.map(Time).or_else(|| old.watch_dog.clone())
 }
 
 fn served(name: &str, old: &CocoaNodeStatus, assignment: &Assignment, now: Timestamp) -> Vec<ServedLine> {

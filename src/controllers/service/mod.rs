@@ -56,6 +56,7 @@ async fn tell(ctx: Context, mut snapshots: watch::Receiver<Option<Arc<Snapshot>>
         let snapshot = snapshots.borrow_and_update().clone();
         let telling = async {
             if let Some(snapshot) = snapshot {
+                report::outside(&ctx).await;
                 report::refused(&ctx, &snapshot).await;
                 report::unplaced(&ctx, &snapshot).await;
             }

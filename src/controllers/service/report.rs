@@ -19,7 +19,7 @@ use crate::controllers::service::finalize;
 use crate::controllers::service::memory::Notes;
 use crate::controllers::service::sync::{Done, Failed, Zone};
 use crate::controllers::shared::context::Context;
-use crate::controllers::shared::report::{apply_status, cut, publish};
+use crate::controllers::shared::report::{apply_status, cut, is_unserved, publish, unserved};
 use crate::controllers::snapshot::{Managed, Refused, Snapshot};
 use crate::domain::dns_plan::{Found, FoundZone, Held};
 use crate::domain::lines::Why;
@@ -176,6 +176,17 @@ pub async fn refused(ctx: &Context, snapshot: &Snapshot) {
             finalize::release_object(ctx, object).await;
         }
     }
+}
+
+/// Reports services outside the scope, unless somebody else serves them: whoever does has set other conditions.
+pub async fn outside(ctx: &Context) {
+    let all = ctx.stores.services_outside();
+    let objects = all.iter().filter_map(|object| object.0.as_ref().ok());
+    let fresh = objects.filter_map(|object| {
+        let stands = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        is_unserved(stands).then(|| (object, with_conditions(object, vec![unserved(ctx)], ctx.now())))
+    });
+    write_all(ctx, fresh.collect()).await;
 }
 
 fn invalid(error: &FieldError) -> Vec<Condition> {

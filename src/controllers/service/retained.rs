@@ -9,7 +9,6 @@ use kube::api::{ListParams, ObjectMeta, Patch, PatchParams};
 use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 
-use crate::api::SYSTEM_NAMESPACE;
 use crate::api::vocab::{Family, Line, PlatformProvider};
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, ZoneId};
@@ -20,6 +19,8 @@ const KEY: &str = "records.json";
 /// Retained records by zone. Cloning is cheap.
 #[derive(Clone, Default)]
 pub struct Retained {
+    /// The ConfigMaps' namespace.
+    system: Arc<str>,
     zones: Arc<Mutex<BTreeMap<DnsName, BTreeMap<RecordKey, RecordSet>>>>,
 }
 
@@ -33,11 +34,11 @@ struct Row {
 }
 
 impl Retained {
-    /// Reads what earlier processes retained.
-    pub async fn load(client: &Client) -> Result<Self, kube::Error> {
-        let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
+    /// Reads what earlier processes retained in the namespace `system`.
+    pub async fn load(client: &Client, system: &str) -> Result<Self, kube::Error> {
+        let api = Api::<ConfigMap>::namespaced(client.clone(), system);
         let all = api.list(&ListParams::default().labels(LABEL)).await?;
-        let retained = Self::default();
+        let retained = Self { system: system.into(), ..Self::default() };
         for map in all.items {
             let zone = map.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL));
             let zone = zone.and_then(|zone| DnsName::parse(zone, LABEL).ok());
@@ -108,7 +109,7 @@ impl Retained {
             data: Some([(KEY.to_owned(), text)].into()),
             ..ConfigMap::default()
         };
-        let api = Api::<ConfigMap>::namespaced(client.clone(), SYSTEM_NAMESPACE);
+        let api = Api::<ConfigMap>::namespaced(client.clone(), &self.system);
         api.patch(&name, &PatchParams::apply("cocoasyncer/service").force(), &Patch::Apply(&map))
             .await
             .map(|_| ())

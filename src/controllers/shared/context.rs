@@ -8,8 +8,10 @@ use kube::runtime::events::{Recorder, Reporter};
 
 use crate::controllers::stores::Stores;
 use crate::domain::records::ZoneId;
+use crate::domain::scope::Scope;
 use crate::providers::DnsProvider;
 use crate::telemetry::metrics::reconcile::ReconcileMetrics;
+use crate::telemetry::troubles::Troubles;
 
 /// Reads the clock; a scenario hands in its own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -35,6 +37,8 @@ pub struct Context {
     reporter: Reporter,
     /// Where the loops count.
     pub metrics: ReconcileMetrics,
+    /// What is wrong though they work.
+    pub troubles: Troubles,
 }
 
 impl Context {
@@ -49,12 +53,18 @@ impl Context {
     ) -> Self {
         let reporter = Reporter { controller: "cocoasyncer".into(), instance: Some(me.clone()) };
         let recorder = Recorder::new(client.clone(), reporter.clone());
-        Self { client, me, stores, clock, provider_for, recorder, reporter, metrics }
+        let troubles = Troubles::default();
+        Self { client, me, stores, clock, provider_for, recorder, reporter, metrics, troubles }
     }
 
     /// Publishes events that are each their own, whatever was published before.
     pub fn fresh_recorder(&self) -> Recorder {
         Recorder::new(self.client.clone(), self.reporter.clone())
+    }
+
+    /// Which namespaces are served.
+    pub fn scope(&self) -> &Arc<Scope> {
+        self.stores.scope()
     }
 
     /// The time.

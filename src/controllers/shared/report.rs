@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource};
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
+use crate::api::condition::{condition, reasons, types};
 use crate::controllers::shared::context::Context;
 
 /// Longest a single call to the control plane may take.
@@ -95,6 +97,16 @@ pub async fn publish(
         Ok(Err(error)) => warn!(reason, error = %error, "event not published"),
         Err(_) => warn!(reason, "event not published in time"),
     }
+}
+
+/// The condition of an object outside the scope.
+pub fn unserved(ctx: &Context) -> Condition {
+    condition(types::READY, false, reasons::NAMESPACE_NOT_SERVED, ctx.scope().refusal())
+}
+
+/// Whether nobody has reported on an object, or only that its namespace is not served.
+pub fn is_unserved(conditions: &[Condition]) -> bool {
+    conditions.iter().all(|one| one.type_ == types::READY && one.reason == reasons::NAMESPACE_NOT_SERVED)
 }
 
 /// `text` cut to at most `most` bytes, at a character.

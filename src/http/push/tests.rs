@@ -96,7 +96,8 @@ fn changes(recorded: &Mutex<Recorded>) -> Vec<String> {
 #[tokio::test]
 async fn a_push_is_written_in_an_order_in_which_each_finds_what_it_needs() {
     let recorded = world();
-    let changed = Pushes::new(recording(recorded.clone()), None).take(&push(3), "b").await.unwrap();
+    let changed =
+        Pushes::new(recording(recorded.clone()), Arc::default(), None).take(&push(3), "b").await.unwrap();
     assert_eq!(changed, 5, "a secret, two nodes, a service, a removal");
     assert_eq!(
         changes(&recorded),
@@ -121,7 +122,8 @@ async fn a_push_is_written_in_an_order_in_which_each_finds_what_it_needs() {
 async fn what_the_api_server_refuses_changes_nothing() {
     let recorded = world();
     recorded.lock().unwrap().refuse = Some("managedservices/");
-    let err = Pushes::new(recording(recorded.clone()), None).take(&push(3), "b").await.unwrap_err();
+    let err =
+        Pushes::new(recording(recorded.clone()), Arc::default(), None).take(&push(3), "b").await.unwrap_err();
     assert!(err.to_string().contains("spec.ttl"), "{err}");
     let changed = changes(&recorded);
     assert!(changed.iter().all(|call| call.starts_with("POST v1/namespaces")), "{changed:?}");
@@ -132,7 +134,8 @@ async fn a_push_that_is_refused_is_not_written() {
     let recorded = world();
     let mut bad = push(3);
     bad.other_cocoa_syncer[0].isps = vec!["telecom".into()];
-    let err = Pushes::new(recording(recorded.clone()), None).take(&bad, "b").await.unwrap_err();
+    let err =
+        Pushes::new(recording(recorded.clone()), Arc::default(), None).take(&bad, "b").await.unwrap_err();
     assert!(matches!(err, PushError::Refused(_)), "{err}");
     assert!(changes(&recorded).is_empty());
 }

@@ -86,6 +86,7 @@ async fn the_api_describes_itself() {
 async fn the_operations_port_says_who_is_missing_and_changes_the_log() {
     let (_layer, log) = crate::telemetry::tracing::filter("info").unwrap();
     let state = admin::AdminState {
+        troubles: Arc::new(Vec::new),
         missing: Arc::new(|| vec!["dns".to_owned()]),
         metrics: Arc::new(|| "m 1\n".to_owned()),
         log: Some(log),

@@ -15,40 +15,59 @@ use crate::runtimes::kubernetes::failure::plainly;
 /// Nothing is known: what can't be told refuses nobody, and the scheduler says so if it doesn't fit.
 const UNKNOWN: Capacity = Capacity { cores: f64::INFINITY, memory: f64::INFINITY, disk: f64::INFINITY };
 const GIB: f64 = (1u64 << 30) as f64;
+/// Objects in one answer of a list.
+const PAGE: u32 = 500;
 
 impl KubernetesRuntime {
-    /// What the roomiest node has left by its pods' requests. Disks come from a storage class, which nobody can ask.
+    /// What the roomiest node has left by its pods' requests; unknown to who may not look. Disks come from a storage class,
+    /// which nobody can ask.
     pub(super) async fn room(&self) -> Result<Capacity, RuntimeError> {
-        let (nodes, pods): (Api<Node>, Api<Pod>) =
-            (Api::all(self.client.clone()), Api::all(self.client.clone()));
+        let nodes: Api<Node> = Api::all(self.client.clone());
         let nodes = match nodes.list(&ListParams::default()).await {
             Ok(nodes) => nodes.items,
             Err(kube::Error::Api(status)) if status.code == 403 => return Ok(UNKNOWN),
             Err(error) => return Err(plainly("list nodes")(error)),
         };
-        let running = ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed");
-        let pods = match pods.list(&running).await {
-            Ok(pods) => pods.items,
+        let used = match self.used().await {
+            Ok(used) => used,
             Err(kube::Error::Api(status)) if status.code == 403 => return Ok(UNKNOWN),
             Err(error) => return Err(plainly("list pods")(error)),
         };
-        Ok(left(&nodes, &pods))
+        Ok(left(&nodes, &used))
+    }
+
+    /// What pods have requested, by page: a cluster's pods are many, and only two numbers of each count.
+    async fn used(&self) -> Result<Used, kube::Error> {
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        let running = "status.phase!=Succeeded,status.phase!=Failed";
+        let (mut params, mut used) = (ListParams::default().fields(running).limit(PAGE), Used::new());
+        loop {
+            let page = pods.list(&params).await?;
+            page.items.iter().for_each(|pod| add(&mut used, pod));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(used),
+            }
+        }
     }
 }
 
-fn left(nodes: &[Node], pods: &[Pod]) -> Capacity {
-    let mut used: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-    for pod in pods {
-        let Some(spec) = &pod.spec else { continue };
-        let Some(node) = spec.node_name.as_deref() else { continue };
-        let of = |key: &str| -> f64 {
-            let requests =
-                spec.containers.iter().filter_map(|c| c.resources.as_ref()?.requests.as_ref()?.get(key));
-            requests.filter_map(number).sum()
-        };
-        let entry = used.entry(node).or_default();
-        *entry = (entry.0 + of("cpu"), entry.1 + of("memory"));
-    }
+/// Cores and bytes by node.
+type Used = BTreeMap<String, (f64, f64)>;
+
+fn add(used: &mut Used, pod: &Pod) {
+    let Some(spec) = &pod.spec else { return };
+    let Some(node) = spec.node_name.as_deref() else { return };
+    let of = |key: &str| -> f64 {
+        let requests =
+            spec.containers.iter().filter_map(|c| c.resources.as_ref()?.requests.as_ref()?.get(key));
+        requests.filter_map(number).sum()
+    };
+    let entry = used.entry(node.to_owned()).or_default();
+    *entry = (entry.0 + of("cpu"), entry.1 + of("memory"));
+}
+
+fn left(nodes: &[Node], used: &Used) -> Capacity {
     let usable = |node: &&Node| {
         let ready =
             node.status.iter().flat_map(|s| s.conditions.iter().flatten()).find(|c| c.type_ == "Ready");
@@ -127,9 +146,11 @@ mod tests {
             "containers": [{ "name": "c", "resources": { "requests": { "cpu": "500m", "memory": "6Gi" } } }] } }))
         .unwrap();
         let nodes = [node("a", "4Gi", false), node("b", "8Gi", false), node("c", "64Gi", true)];
-        let left = left(&nodes, &[pod]);
+        let mut used = Used::new();
+        add(&mut used, &pod);
+        let left = left(&nodes, &used);
         assert_eq!((left.cores, left.memory), (4.0, 4.0));
-        assert!(super::left(&[], &[]).memory.is_infinite());
-        assert_eq!(super::left(&[node("c", "64Gi", true)], &[]).memory, 0.0);
+        assert!(super::left(&[], &used).memory.is_infinite());
+        assert_eq!(super::left(&[node("c", "64Gi", true)], &used).memory, 0.0);
     }
 }

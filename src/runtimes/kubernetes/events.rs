@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::core::PartialObjectMeta;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -15,28 +15,40 @@ use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use crate::api::{APP_LABEL, APP_UID_LABEL};
+use crate::domain::scope::Scope;
 
 /// Names of Apps with whose objects something happened; an empty one after a watch began anew.
-pub(super) fn stream(client: &Client) -> BoxStream<'static, String> {
-    let all = [
-        of::<Pod>(client),
-        of::<Deployment>(client),
-        of::<Job>(client),
-        of::<Service>(client),
-        of::<ConfigMap>(client),
-        of::<Secret>(client),
-        of::<PersistentVolumeClaim>(client),
-        of::<Ingress>(client),
-    ];
+pub(super) fn stream(client: &Client, scope: &Scope) -> BoxStream<'static, String> {
+    let all = scope.places().into_iter().flat_map(|place| {
+        [
+            of::<Pod>(client, place),
+            of::<Deployment>(client, place),
+            of::<Job>(client, place),
+            of::<Service>(client, place),
+            of::<ConfigMap>(client, place),
+            of::<Secret>(client, place),
+            of::<PersistentVolumeClaim>(client, place),
+            of::<Ingress>(client, place),
+        ]
+    });
     select_all(all).boxed()
 }
 
-fn of<K>(client: &Client) -> BoxStream<'static, String>
+fn of<K>(client: &Client, place: Option<&str>) -> BoxStream<'static, String>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
 {
+    let api = match place {
+        Some(namespace) => Api::<PartialObjectMeta<K>>::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
     let config = Config::default().labels(APP_UID_LABEL);
-    let watch = watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), config).default_backoff();
+    let watch = watcher(api, config).default_backoff();
     let named = |event: Result<Event<PartialObjectMeta<K>>, watcher::Error>| match event {
         Ok(Event::Apply(object) | Event::Delete(object)) => object.labels().get(APP_LABEL).cloned(),
         Ok(Event::InitDone) => Some(String::new()),

@@ -27,6 +27,7 @@ use crate::domain::app::plan::Step;
 use crate::domain::app::verdict::Backend;
 use crate::domain::app::workload::Protocol;
 use crate::domain::retry::Class;
+use crate::domain::scope::Scope;
 use crate::runtimes::{Aid, Clear, Kind, LogLine, Runtime, RuntimeError};
 
 /// In whose name objects are applied.
@@ -35,6 +36,7 @@ pub const MANAGER: &str = "cocoasyncer/apps";
 /// The cluster as a runtime.
 pub struct KubernetesRuntime {
     client: Client,
+    scope: Arc<Scope>,
     options: Options,
     /// What a cluster made of what was applied where it changed it at once (an admission webhook does): the object's key
     /// with our digest and the object's version then. It is no drift, and applying again would go on for ever.
@@ -42,9 +44,14 @@ pub struct KubernetesRuntime {
 }
 
 impl KubernetesRuntime {
-    /// A runtime over `client`.
+    /// A runtime over `client`, in all namespaces.
     pub fn new(client: Client, options: Options) -> Self {
-        Self { client, options, settled: Arc::default() }
+        Self { client, scope: Arc::default(), options, settled: Arc::default() }
+    }
+
+    /// The same, which looks at nothing outside `scope`.
+    pub fn within(self, scope: Arc<Scope>) -> Self {
+        Self { scope, ..self }
     }
 
     /// How it renders.
@@ -120,6 +127,6 @@ impl Runtime for KubernetesRuntime {
     }
 
     fn events(&self) -> BoxStream<'static, String> {
-        events::stream(&self.client)
+        events::stream(&self.client, &self.scope)
     }
 }

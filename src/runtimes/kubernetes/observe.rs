@@ -100,8 +100,9 @@ impl KubernetesRuntime {
         if rendered.bare.is_empty() || self.options.dns_server.is_some() {
             return Ok(Vec::new());
         }
-        let all = SERVICE.list(&self.client, &instance.key.namespace, "").await?;
-        let names = all.iter().map(ResourceExt::name_any);
+        let api = SERVICE.api(&self.client, &instance.key.namespace);
+        let all = api.list_metadata(&ListParams::default()).await.map_err(plainly("list services"))?;
+        let names = all.items.iter().map(ResourceExt::name_any);
         Ok(names.filter(|name| rendered.bare.contains(name)).collect())
     }
 

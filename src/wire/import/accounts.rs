@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::names::{is_data_key, is_namespace, is_object_name};
 use super::{Existing, SecretWrite, leaders_mark, marked, secret_id};
 use crate::api::vocab::{PlatformProvider, UnknownProvider};
-use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL, SYSTEM_NAMESPACE};
+use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL};
 use crate::domain::names::{FieldError, ObjectId};
 use crate::domain::secret::Secret;
 use crate::wire::cluster::{CocoaBasic, MASK, Platform};
@@ -35,7 +35,7 @@ pub(super) fn plan(push: &CocoaBasic, existing: &Existing<'_>) -> Result<Account
             platform.platform_provider.parse().map_err(|err: UnknownProvider| {
                 FieldError::new(format!("{at}.platformProvider"), err.to_string())
             })?;
-        let id = id(platform, provider, &mut unnamed, &at)?;
+        let id = id(platform, (provider, existing.system), &mut unnamed, &at)?;
         // An account that somebody set here by hand stands: this site may have its own.
         if foreign.contains(&id) || !accounts.kept.insert(id.clone()) {
             continue;
@@ -72,7 +72,7 @@ fn data(platform: &Platform, at: &str) -> Result<BTreeMap<String, Secret>, Field
 
 fn id(
     platform: &Platform,
-    provider: PlatformProvider,
+    (provider, system): (PlatformProvider, &str),
     unnamed: &mut BTreeMap<PlatformProvider, u32>,
     at: &str,
 ) -> Result<ObjectId, FieldError> {
@@ -89,5 +89,5 @@ fn id(
     *count += 1;
     let name = format!("leader-platform-{}", provider.as_str().to_ascii_lowercase());
     let name = if *count == 1 { name } else { format!("{name}-{count}") };
-    Ok(ObjectId { namespace: SYSTEM_NAMESPACE.to_owned(), name })
+    Ok(ObjectId { namespace: system.to_owned(), name })
 }

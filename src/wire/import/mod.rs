@@ -30,6 +30,8 @@ pub const FIELD_MANAGER: &str = "cocoasyncer/leader-push";
 
 /// What this node has before the push.
 pub struct Existing<'a> {
+    /// Namespace of what a push doesn't place itself.
+    pub system: &'a str,
     /// Object name of this node.
     pub me: &'a str,
     /// All CocoaNodes.

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::names::{free, is_object_name, object_name};
 use super::{Existing, NodeWrite, SecretWrite, differs, leaders_mark, marked};
+use crate::api::NODE_SECRET_KEY;
 use crate::api::node::{CocoaNode, CocoaNodeSpec, Liveness, SecretKeyRef};
 use crate::api::vocab::{Line, NetworkType, WorkMode};
-use crate::api::{NODE_SECRET_KEY, SYSTEM_NAMESPACE};
 use crate::domain::names::{FieldError, ObjectId};
 use crate::domain::secret::Secret;
 use crate::wire::cluster::{CocoaBasic, MASK, NO_LINE, NodeInfo};
@@ -220,18 +220,24 @@ fn named(checked: Vec<Checked<'_>>, existing: &Existing<'_>) -> Result<Nodes, Fi
             nodes.names.insert(told.to_owned(), name.clone());
         }
         let there = existing.nodes.iter().find(|there| name_of(there) == name);
-        write(node, name, there, existing.me, &mut nodes);
+        write(node, name, there, existing, &mut nodes);
     }
     let gone = existing.nodes.iter().filter(|node| marked(node.metadata.labels.as_ref()));
     nodes.removed = gone.map(name_of).filter(|name| !kept.contains(name) && name != existing.me).collect();
     Ok(nodes)
 }
 
-fn write(node: Checked<'_>, name: String, there: Option<&CocoaNode>, me: &str, nodes: &mut Nodes) {
-    let mine = name == me;
+fn write(
+    node: Checked<'_>,
+    name: String,
+    there: Option<&CocoaNode>,
+    existing: &Existing<'_>,
+    nodes: &mut Nodes,
+) {
+    let mine = name == existing.me;
     let mut spec = node.spec;
     let secret = &node.info.cocoa_secret;
-    let id = ObjectId { namespace: SYSTEM_NAMESPACE.to_owned(), name: format!("leader-node-{name}") };
+    let id = ObjectId { namespace: existing.system.to_owned(), name: format!("leader-node-{name}") };
     if !mine {
         let told = !secret.is_empty() && *secret != Secret::new(MASK);
         let ours = spec.secret_ref.as_ref().is_some_and(|of| of.name == id.name);

@@ -84,6 +84,7 @@ impl World {
         plan(
             &push(body),
             &Existing {
+                system: SYSTEM_NAMESPACE,
                 me: "tokyo",
                 nodes: &self.nodes,
                 services: &self.services,

@@ -75,8 +75,15 @@ fn taken(body: &[u8]) -> crate::wire::import::Plan {
     assert!(request.secret == Secret::new("fo\"llower"));
     let me = CocoaNode::new("n01", node("n01", "follower", &[]).spec);
     let nodes = [me];
-    let existing =
-        Existing { me: "n01", nodes: &nodes, services: &[], secrets: &[], taken: None, owner: None };
+    let existing = Existing {
+        system: "cocoasyncer-system",
+        me: "n01",
+        nodes: &nodes,
+        services: &[],
+        secrets: &[],
+        taken: None,
+        owner: None,
+    };
     plan(&request.basic().unwrap(), &existing).unwrap()
 }
 

@@ -149,7 +149,8 @@ impl Apps {
 
     fn start(&mut self) {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
-        let stores = Stores::start(&self.client, &stop, &mut |_, watch| drop(tasks.spawn(watch)));
+        let stores =
+            Stores::start(&self.client, &Arc::default(), &stop, &mut |_, watch| drop(tasks.spawn(watch)));
         let clock = self.clock.clone();
         let clock = Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap());
         let none = Arc::new(|_: &_| None);

@@ -31,6 +31,7 @@ use cocoasyncer::domain::dns_plan::Owner;
 use cocoasyncer::domain::liveness::Reading;
 use cocoasyncer::domain::marks::OwnerId;
 use cocoasyncer::domain::names::DnsName;
+use cocoasyncer::domain::scope::Scope;
 use cocoasyncer::domain::view::ClusterView;
 use cocoasyncer::providers::DnsProvider;
 use cocoasyncer::providers::memory::MemoryProvider;
@@ -96,6 +97,7 @@ pub struct World {
     /// Dropping it would end the plane.
     _plane: ControlPlane,
     me: &'static str,
+    scope: Arc<Scope>,
     pub client: Client,
     pub provider: Arc<MemoryProvider>,
     pub board: Board,
@@ -120,12 +122,18 @@ impl World {
 
     /// The same over a plane with nothing in it.
     pub async fn over(plane: ControlPlane, me: &'static str) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = plane.client();
-        install_crds(&client).await;
+        Self::through(plane, me, Scope::default(), client).await
+    }
+
+    /// The same that serves `scope` and goes through `client`.
+    pub async fn through(plane: ControlPlane, me: &'static str, scope: Scope, client: Client) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_crds(&plane.client()).await;
         let mut world = Self {
             _plane: plane,
             me,
+            scope: Arc::new(scope),
             client,
             provider: Arc::default(),
             board: Board::default(),
@@ -142,7 +150,8 @@ impl World {
     pub async fn start(&mut self) {
         self.board = Board::default();
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
-        let stores = Stores::start(&self.client, &stop, &mut |_, watch| drop(tasks.spawn(watch)));
+        let stores =
+            Stores::start(&self.client, &self.scope, &stop, &mut |_, watch| drop(tasks.spawn(watch)));
         let (clock, provider) = (self.clock.clone(), self.provider.clone());
         let clock = Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap());
         let provider_for = Arc::new(move |_: &_| Some(provider.clone() as Arc<dyn DnsProvider>));
@@ -156,7 +165,7 @@ impl World {
         );
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let seen = || snapshots.subscribe();
-        let retained = Retained::load(&self.client).await.unwrap();
+        let retained = Retained::load(&self.client, self.scope.system()).await.unwrap();
         tasks.spawn(node::addresses::run(ctx.clone(), self.board.clone(), seen(), stop.clone()));
         tasks.spawn(node::report::run(ctx.clone(), seen(), stop.clone()));
         tasks.spawn(service::run(ctx.clone(), retained, seen(), stop.clone()));
