@@ -6,6 +6,7 @@
 pub mod api;
 pub mod domain;
 pub mod telemetry;
+pub mod pki;
 pub mod catalog;
 pub mod wire;
 pub mod providers;

@@ -6,26 +6,19 @@ use std::{
     net::IpAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
-use rustls::{
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-    server::{ClientHello, ResolvesServerCert},
-    sign::CertifiedKey,
-};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::pki::{Authority, PkiError, Rotating};
+
+/// The authority's name in its certificate.
+const NAME: &str = "cocoasyncer plane";
 /// How long the authority lives.
 const AUTHORITY_DAYS: i64 = 3650;
 /// An authority with less left than this is replaced at the next start.
@@ -58,8 +51,11 @@ pub enum CredentialsError {
         file: PathBuf,
     },
     /// A key or certificate cannot be made.
-    #[error("cannot make a certificate: {0}")]
-    Certificate(String),
+    #[error(transparent)]
+    Certificate(#[from] PkiError),
+    /// There is no token.
+    #[error("no random bytes from the operating system")]
+    NoRandom,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,8 +69,7 @@ struct Kept {
 
 /// The authority and the token.
 pub struct Credentials {
-    certificate: String,
-    key: KeyPair,
+    authority: Authority,
     token: Zeroizing<String>,
 }
 
@@ -113,65 +108,27 @@ impl Credentials {
         self.token.as_bytes().ct_eq(token).into()
     }
 
-    /// A server certificate for `names`.
-    pub fn server(&self, names: &[String], now: Timestamp) -> Result<ServerCertificate, CredentialsError> {
-        let bad = |error: &dyn std::fmt::Display| CredentialsError::Certificate(error.to_string());
-        let issuer = Issuer::new(authority_params(), &self.key);
-        let key = KeyPair::generate().map_err(|error| bad(&error))?;
-        let mut params = CertificateParams::new(names.to_vec()).map_err(|error| bad(&error))?;
-        params.distinguished_name.push(DnType::CommonName, "cocoasyncer");
-        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
-        params.key_usages.push(KeyUsagePurpose::DigitalSignature);
-        params.use_authority_key_identifier_extension = true;
-        set_validity(&mut params, now, SERVER_DAYS);
-        let certificate = params.signed_by(&key, &issuer).map_err(|error| bad(&error))?;
-        let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-        let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let signer = rustls::crypto::ring::sign::any_supported_type(&secret).map_err(|error| bad(&error))?;
-        Ok(ServerCertificate {
-            key: Arc::new(CertifiedKey::new(chain, signer)),
-            expires: now.as_second() + SERVER_DAYS * 86_400,
-        })
+    /// Goes on with a new server certificate for `names`; answers when it ends, in Unix seconds.
+    pub fn renew(
+        &self,
+        rotating: &Rotating,
+        names: &[String],
+        now: Timestamp,
+    ) -> Result<i64, CredentialsError> {
+        let signed = self.authority.sign(names, now, SERVER_DAYS)?;
+        rotating.replace(&signed.certificate, &signed.key)?;
+        Ok(now.as_second() + SERVER_DAYS * 86_400)
     }
 
     /// The text of a kubeconfig for the server at `url`.
     pub fn kubeconfig(&self, url: &str) -> Zeroizing<String> {
-        let authority = STANDARD.encode(&self.certificate);
+        let authority = STANDARD.encode(self.authority.certificate());
         Zeroizing::new(format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: cocoasyncer\nclusters:\n- name: cocoasyncer\n  cluster:\n    \
              server: {url}\n    certificate-authority-data: {authority}\ncontexts:\n- name: cocoasyncer\n  context:\n    \
              cluster: cocoasyncer\n    user: admin\n    namespace: default\nusers:\n- name: admin\n  user:\n    token: {}\n",
             self.token.as_str()
         ))
-    }
-}
-
-/// A server certificate and when it ends.
-pub struct ServerCertificate {
-    key: Arc<CertifiedKey>,
-    /// Unix seconds.
-    pub expires: i64,
-}
-
-/// Hands the present certificate to each new connection, so that it can be replaced without a restart.
-#[derive(Debug)]
-pub struct Rotating(ArcSwap<CertifiedKey>);
-
-impl Rotating {
-    /// Starts with `certificate`.
-    pub fn new(certificate: &ServerCertificate) -> Rotating {
-        Rotating(ArcSwap::new(certificate.key.clone()))
-    }
-
-    /// Goes on with `certificate`.
-    pub fn replace(&self, certificate: &ServerCertificate) {
-        self.0.store(certificate.key.clone());
-    }
-}
-
-impl ResolvesServerCert for Rotating {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
     }
 }
 
@@ -205,60 +162,35 @@ pub fn write_private(file: &Path, content: &[u8]) -> std::io::Result<()> {
     std::fs::rename(&fresh, file)
 }
 
-fn authority_params() -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "cocoasyncer plane");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages =
-        vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-    params
-}
-
 fn make(now: Timestamp, token: Option<String>) -> Result<Kept, CredentialsError> {
-    let bad = |error: rcgen::Error| CredentialsError::Certificate(error.to_string());
-    let key = KeyPair::generate().map_err(bad)?;
-    let mut params = authority_params();
-    set_validity(&mut params, now, AUTHORITY_DAYS);
-    let certificate = params.self_signed(&key).map_err(bad)?;
+    let authority = Authority::make(NAME, now, AUTHORITY_DAYS)?;
     let token = match token {
         Some(token) => token,
         None => {
             let mut bytes = Zeroizing::new([0u8; 32]);
-            SystemRandom::new().fill(bytes.as_mut()).map_err(|_| {
-                CredentialsError::Certificate("no random bytes from the operating system".to_owned())
-            })?;
+            SystemRandom::new().fill(bytes.as_mut()).map_err(|_| CredentialsError::NoRandom)?;
             bytes.iter().map(|byte| format!("{byte:02x}")).collect()
         }
     };
     Ok(Kept {
-        authority: certificate.pem(),
-        authority_key: key.serialize_pem(),
+        authority: authority.certificate().to_owned(),
+        authority_key: authority.key().to_string(),
         expires: now.as_second() + AUTHORITY_DAYS * 86_400,
         token,
     })
 }
 
 fn from_kept(kept: Kept, file: &Path) -> Result<Credentials, CredentialsError> {
-    let key = KeyPair::from_pem(&Zeroizing::new(kept.authority_key))
+    let authority = Authority::read(NAME, &kept.authority, &Zeroizing::new(kept.authority_key))
         .map_err(|_| CredentialsError::Damaged { file: file.to_owned() })?;
-    Ok(Credentials { certificate: kept.authority, key, token: Zeroizing::new(kept.token) })
-}
-
-/// The validity of a certificate, from yesterday, since clocks differ, for so many days.
-fn set_validity(params: &mut CertificateParams, now: Timestamp, days: i64) {
-    let midnight = |days: i64| {
-        let day = now.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(now);
-        let day = day.to_zoned(TimeZone::UTC).date();
-        rcgen::date_time_ymd(day.year().into(), day.month().unsigned_abs(), day.day().unsigned_abs())
-    };
-    params.not_before = midnight(-1);
-    params.not_after = midnight(days);
+    Ok(Credentials { authority, token: Zeroizing::new(kept.token) })
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use jiff::SignedDuration;
 
     use super::*;
 
@@ -282,7 +214,7 @@ mod tests {
         let old = Credentials::open(Some(dir.path()), now).unwrap();
         let later = now + SignedDuration::from_hours(24 * (AUTHORITY_DAYS - 100));
         let new = Credentials::open(Some(dir.path()), later).unwrap();
-        assert_ne!(old.certificate, new.certificate);
+        assert_ne!(old.authority.certificate(), new.authority.certificate());
         assert!(new.accepts(old.token.as_bytes()));
     }
 

@@ -9,7 +9,6 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use jiff::Timestamp;
-use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -19,12 +18,11 @@ use tower::Service;
 use zeroize::Zeroizing;
 
 use super::{
-    credentials::{
-        Credentials, CredentialsError, Rotating, SERVER_SPARE_DAYS, ServerCertificate, names, write_private,
-    },
+    credentials::{Credentials, CredentialsError, SERVER_SPARE_DAYS, names, write_private},
     engine::Engine,
     service::{ApiService, Identity},
 };
+use crate::pki::{self, Rotating};
 
 /// Connections at one time; more wait in the listener's queue.
 const CONNECTIONS: usize = 512;
@@ -74,7 +72,7 @@ pub struct Bound {
     listener: TcpListener,
     addr: SocketAddr,
     names: Vec<String>,
-    certificate: ServerCertificate,
+    expires: i64,
     rotating: Arc<Rotating>,
     tls: TlsAcceptor,
 }
@@ -99,19 +97,13 @@ impl Bound {
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let addr = listener.local_addr().map_err(|source| BindError::Listen { addr: unknown, source })?;
         let names = names(addr.ip(), extra);
-        let certificate = credentials
-            .server(&names, Timestamp::now())
+        let rotating = Arc::<Rotating>::default();
+        let expires = credentials
+            .renew(&rotating, &names, Timestamp::now())
             .map_err(|source| BindError::Certificate { addr, source })?;
-        let rotating = Arc::new(Rotating::new(&certificate));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(BindError::Tls)?
-            .with_no_client_auth()
-            .with_cert_resolver(rotating.clone());
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let config = pki::server(rotating.clone(), &[b"h2", b"http/1.1"]).map_err(BindError::Tls)?;
         let tls = TlsAcceptor::from(Arc::new(config));
-        Ok(Bound { engine, credentials, listener, addr, names, certificate, rotating, tls })
+        Ok(Bound { engine, credentials, listener, addr, names, expires, rotating, tls })
     }
 
     /// The address that it listens on.
@@ -139,7 +131,7 @@ impl Bound {
         let graceful = GracefulShutdown::new();
         let stop = self.engine.stop.clone();
         let mut rotate = tokio::time::interval(ROTATE);
-        let mut expires = self.certificate.expires;
+        let mut expires = self.expires;
         tokio::pin!(shutdown);
         loop {
             let permit = tokio::select! {
@@ -178,16 +170,10 @@ impl Bound {
         if now.as_second() + SERVER_SPARE_DAYS * 86_400 < expires {
             return expires;
         }
-        match self.credentials.server(&self.names, now) {
-            Ok(fresh) => {
-                self.rotating.replace(&fresh);
-                fresh.expires
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot renew the plane's certificate");
-                expires
-            }
-        }
+        self.credentials.renew(&self.rotating, &self.names, now).unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot renew the plane's certificate");
+            expires
+        })
     }
 
     fn connection(
