@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 BIN := target/debug/cocoasyncer
+PREFIX ?= $(HOME)/.local
 .DEFAULT_GOAL := help
 
-.PHONY: help build run demo test bench generate docs check lint fmt clean
+.PHONY: help build run demo test bench generate docs check lint fmt install-plugin clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build the program
 	$(CARGO) build --locked
@@ -46,6 +47,11 @@ fmt: ## Format the code
 check: lint ## What every commit keeps green: lints, unit tests, architecture, generated files
 	$(CARGO) test --locked --lib
 	$(CARGO) test --locked --test it -- tidy:: fresh:: book::
+
+install-plugin: build ## Link `kubectl cocoa` and its completion into PREFIX/bin (PREFIX is ~/.local)
+	mkdir -p $(PREFIX)/bin
+	ln -sf $(abspath $(BIN)) $(PREFIX)/bin/kubectl-cocoa
+	ln -sf $(abspath scripts/kubectl_complete-cocoa) $(PREFIX)/bin/kubectl_complete-cocoa
 
 clean: ## Remove what was built and the data of `make run`
 	$(CARGO) clean

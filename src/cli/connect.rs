@@ -60,9 +60,50 @@ pub struct Access {
     xdg_state_home: Option<PathBuf>,
     #[arg(long = "env-home", env = "HOME", hide = true, global = true)]
     home: Option<PathBuf>,
+    #[arg(skip)]
+    pub(super) kubectl: Option<Kubectl>,
+}
+
+/// What only the kubectl plugin is told: the flags that kubectl has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kubectl {
+    /// `--cluster`
+    pub cluster: Option<String>,
+    /// `--user`
+    pub user: Option<String>,
+    /// `--namespace`
+    pub namespace: Option<String>,
+    /// `--as`
+    pub impersonate: Option<String>,
 }
 
 impl Access {
+    /// The way of the kubectl plugin: kubectl's files and flags, and nothing of `standalone`'s.
+    pub fn of_kubectl(kubeconfig: Option<PathBuf>, context: Option<String>, kubectl: Kubectl) -> Self {
+        Self {
+            kubeconfig,
+            context,
+            data_dir: None,
+            system_namespace: SYSTEM_NAMESPACE.to_owned(),
+            env_kubeconfig: None,
+            state_directory: None,
+            xdg_state_home: None,
+            home: None,
+            kubectl: Some(kubectl),
+        }
+    }
+
+    /// The namespace that the context names, where it names one; what can't be read is told by the command itself.
+    pub fn context_namespace(&self) -> Option<String> {
+        let named = self.kubectl.as_ref().and_then(|kubectl| kubectl.namespace.clone());
+        named.or_else(|| {
+            let file = self.read().ok()?;
+            let wanted = self.context.as_ref().or(file.current_context.as_ref())?;
+            let context = file.contexts.iter().find(|context| context.name == *wanted)?;
+            context.context.as_ref()?.namespace.clone().filter(|namespace| !namespace.is_empty())
+        })
+    }
+
     /// The data directory of this machine's node.
     pub fn data_dir(&self) -> PathBuf {
         let homes = StateHomes {
@@ -86,28 +127,36 @@ impl Access {
 
     /// Opens the way, without asking anything yet.
     pub async fn plane(&self) -> Result<Plane, CliError> {
-        let file = self.file();
-        let read = match &file {
-            Some(path) => Kubeconfig::read_from(path),
-            None => Kubeconfig::read(),
-        };
-        let kubeconfig = read.map_err(|error| self.unreadable(file.as_deref(), error))?;
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(|error| FieldError::new("--context", error.to_string()))?;
+        let kubeconfig = self.read().map_err(|error| self.unreadable(self.file().as_deref(), error))?;
+        let Kubectl { cluster, user, namespace, impersonate } = self.kubectl.clone().unwrap_or_default();
+        let options = KubeConfigOptions { context: self.context.clone(), cluster, user };
+        let contexts: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+        let contexts = contexts.join(", ");
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
+            FieldError::new("--context", format!("{error}; the kubeconfig has the contexts: {contexts}"))
+        })?;
+        if impersonate.is_some() {
+            config.auth_info.impersonate = impersonate;
+        }
         // A person waits: no retries for minutes, no connection attempt without end.
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(anyhow::Error::from)?;
         let system = check_object_name("--system-namespace", &self.system_namespace)?;
-        Ok(Plane { client, system, url })
+        Ok(Plane { client, system, url, only: namespace, of_kubectl: self.kubectl.is_some() })
+    }
+
+    fn read(&self) -> Result<Kubeconfig, KubeconfigError> {
+        match self.file() {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        }
     }
 
     /// The file to read; `None`: where kubectl looks.
     fn file(&self) -> Option<PathBuf> {
-        if self.kubeconfig.is_some() {
+        if self.kubeconfig.is_some() || self.kubectl.is_some() {
             return self.kubeconfig.clone();
         }
         let ours = self.data_dir().join(KUBECONFIG);
@@ -128,6 +177,11 @@ impl Access {
         };
         match file {
             Some(path) => FieldError::new("--kubeconfig", format!("{}: {error}", path.display())).into(),
+            None if self.kubectl.is_some() => FieldError::new(
+                "--kubeconfig",
+                format!("kubectl has none either: name one, or set KUBECONFIG ({error})"),
+            )
+            .into(),
             None => CliError::failed(format!(
                 "no kubeconfig: {} does not exist, and neither does kubectl's; start `cocoasyncer standalone` or name one by --kubeconfig ({error})",
                 self.data_dir().join(KUBECONFIG).display()
@@ -142,7 +196,10 @@ pub struct Plane {
     pub client: Client,
     /// The system namespace.
     pub system: String,
+    /// The one namespace whose objects are asked for; none: all.
+    pub only: Option<String>,
     url: String,
+    of_kubectl: bool,
 }
 
 impl Plane {
@@ -166,12 +223,24 @@ impl Plane {
                 CliError::NotFound(format!("there is no {what}"))
             }
             kube::Error::Api(status) if status.code == 404 => CliError::failed(format!(
-                "{} does not know the kind of {what}: are the definitions applied (`cocoasyncer crd | kubectl apply -f -`)?",
+                "{} does not know the kind of {what}: is it installed there (by the chart, or `cocoasyncer crd | kubectl apply -f -`), and is this the right cluster?",
                 self.url
+            )),
+            kube::Error::Api(status) if status.code == 403 => CliError::failed(format!(
+                "{what}: {}; an administrator of the cluster can give you that right, and `kubectl auth can-i --list` shows those that you have",
+                status.message
+            )),
+            kube::Error::Api(status) if status.code == 401 => CliError::failed(format!(
+                "{what}: {} does not know who you are (a token that ended?): {}",
+                self.url, status.message
             )),
             kube::Error::Api(status) => CliError::failed(format!("{what}: {}", status.message)),
             kube::Error::HyperError(_) | kube::Error::Service(_) => {
-                CliError::Unreachable { url: self.url.clone(), source: Box::new(error) }
+                let (url, source) = (self.url.clone(), Box::new(error));
+                match self.of_kubectl {
+                    true => CliError::NoCluster { url, source },
+                    false => CliError::Unreachable { url, source },
+                }
             }
             error => CliError::Failed(anyhow::Error::new(error).context(what.to_owned())),
         }

@@ -24,6 +24,17 @@ pub enum CliError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// Nobody answers at the API server's address.
+    #[error(
+        "no API server answers at {url}: is the cluster up, and the context the right one (`kubectl config current-context`)?"
+    )]
+    NoCluster {
+        /// Its address.
+        url: String,
+        /// What happened.
+        #[source]
+        source: Box<kube::Error>,
+    },
     /// Standard output is gone or full.
     #[error("write to standard output")]
     Output(#[from] io::Error),
@@ -46,7 +57,7 @@ impl CliError {
             CliError::Failed(_) | CliError::Output(_) => 1,
             CliError::Usage(_) => 2,
             CliError::NotFound(_) => 3,
-            CliError::Unreachable { .. } => 5,
+            CliError::Unreachable { .. } | CliError::NoCluster { .. } => 5,
         }
     }
 
@@ -65,6 +76,11 @@ impl CliError {
         let mut text = match (self, lang) {
             (CliError::Unreachable { url, .. }, Lang::Zh) => {
                 format!("{url} 没有控制平面应答:`cocoasyncer standalone` 在运行吗?")
+            }
+            (CliError::NoCluster { url, .. }, Lang::Zh) => {
+                format!(
+                    "{url} 没有 API server 应答:集群在运行吗,上下文对吗(`kubectl config current-context`)?"
+                )
             }
             _ => self.to_string(),
         };

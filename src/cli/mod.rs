@@ -13,6 +13,7 @@ mod fixtures;
 pub mod node;
 pub mod output;
 pub mod plan;
+pub mod plugin;
 pub mod preview;
 pub mod prompt;
 pub mod probe;
@@ -21,6 +22,7 @@ pub mod rbac;
 pub mod resolve;
 pub mod serve;
 pub mod serve_apps;
+pub mod serve_webhook;
 pub mod service;
 pub mod simulate;
 pub mod status;
@@ -126,6 +128,10 @@ pub struct Ctx<'a> {
 
 /// Runs the command line `args`, program name first.
 pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if plugin::is_meant(args.first()) {
+        return plugin::run(args).await;
+    }
     let parsed =
         Cli::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
@@ -139,6 +145,11 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let lang = cli.lang.lang();
     let mut out = Out::stdout(cli.output);
     let outcome = dispatch(cli.command, Ctx { out: &mut out, lang, access: &cli.access }).await;
+    ended(outcome, out, lang)
+}
+
+/// Turns an outcome into words and an exit code.
+fn ended(outcome: Result<ExitCode, CliError>, mut out: Out, lang: Lang) -> ExitCode {
     match outcome.and_then(|code| out.flush().map(|()| code)) {
         Ok(code) => code,
         Err(error) => error.report(lang),

@@ -31,6 +31,14 @@ pub enum NodeCommand {
     List,
     /// Take a node out of the cluster, or this node out of its leader's
     Quit(quit::QuitArgs),
+    /// What is done with a node while it is worked on
+    #[command(flatten)]
+    Care(Care),
+}
+
+/// What to do with a node while it is worked on.
+#[derive(Debug, Subcommand)]
+pub enum Care {
     /// Take a node out of DNS for a while without stopping it
     Drain {
         /// The node's object name
@@ -74,15 +82,23 @@ pub async fn run(command: NodeCommand, ctx: &mut Ctx<'_>) -> Result<ExitCode, Cl
         NodeCommand::Join(args) => join::run(args, ctx).await?,
         NodeCommand::List => list(ctx).await?,
         NodeCommand::Quit(args) => quit::run(args, ctx).await?,
-        NodeCommand::Drain { node, period, reason } => {
+        NodeCommand::Care(care) => return self::care(care, ctx).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Drains, pins, and ends both.
+pub async fn care(care: Care, ctx: &mut Ctx<'_>) -> Result<ExitCode, CliError> {
+    match care {
+        Care::Drain { node, period, reason } => {
             let until = until(period.as_deref(), Timestamp::now())?;
             let drain = json!({"until": until, "reason": reason});
             edit(ctx, &node, json!({"drain": drain}), ("drained", "已维护")).await?;
         }
-        NodeCommand::Undrain { node } => {
+        Care::Undrain { node } => {
             edit(ctx, &node, json!({"drain": null}), ("undrained", "已结束维护")).await?
         }
-        NodeCommand::Pin { node, lines: texts, period, reason } => {
+        Care::Pin { node, lines: texts, period, reason } => {
             let until = until(period.as_deref(), Timestamp::now())?;
             let lines = lines("--lines", &texts)?;
             if lines.is_empty() {
@@ -91,9 +107,7 @@ pub async fn run(command: NodeCommand, ctx: &mut Ctx<'_>) -> Result<ExitCode, Cl
             let pin = json!({"lines": lines, "until": until, "reason": reason});
             edit(ctx, &node, json!({"pin": pin}), ("pinned", "已固定")).await?;
         }
-        NodeCommand::Unpin { node } => {
-            edit(ctx, &node, json!({"pin": null}), ("unpinned", "已取消固定")).await?
-        }
+        Care::Unpin { node } => edit(ctx, &node, json!({"pin": null}), ("unpinned", "已取消固定")).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -28,7 +28,10 @@ impl World {
     pub async fn load(plane: &Plane) -> Result<Self, CliError> {
         let all = ListParams::default();
         let nodes: Api<CocoaNode> = Api::all(plane.client.clone());
-        let services: Api<ManagedService> = Api::all(plane.client.clone());
+        let services: Api<ManagedService> = match &plane.only {
+            Some(namespace) => Api::namespaced(plane.client.clone(), namespace),
+            None => Api::all(plane.client.clone()),
+        };
         let mut nodes = plane.answer("CocoaNode", nodes.list(&all)).await?.items;
         let mut services = plane.answer("ManagedService", services.list(&all)).await?.items;
         nodes.sort_by_key(ResourceExt::name_any);

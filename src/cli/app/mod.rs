@@ -65,7 +65,7 @@ pub struct Which {
     name: String,
     /// Its namespace
     #[arg(short, long, default_value = "default")]
-    namespace: String,
+    pub(super) namespace: String,
 }
 
 impl Which {

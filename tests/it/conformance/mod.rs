@@ -12,7 +12,7 @@ mod definitions;
 mod deletes;
 mod discovery;
 mod garbage;
-mod kubectl;
+pub mod kubectl;
 mod lists;
 mod namespaces;
 mod objects;

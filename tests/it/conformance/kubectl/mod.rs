@@ -20,7 +20,7 @@ use tokio::process::Command;
 use super::{Env, conform};
 
 /// Where the binary is; found, or fetched, once.
-fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/kubectl.sh");
