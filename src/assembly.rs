@@ -9,6 +9,7 @@ pub mod plane;
 pub mod loops;
 pub mod servers;
 pub mod tokens;
+pub mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use crate::config::apps::{AppFlags, Apps};
 use crate::config::checks::{
     ADDRESS, apart, authority, existing, first_node, listen, log, networks, node_name, parsed, scope,
 };
+use crate::config::webhook::{Webhook, WebhookFlags};
 use crate::domain::marks::OwnerId;
 use crate::domain::names::{DnsName, FieldError};
 use crate::domain::scope::Scope;
@@ -20,6 +21,7 @@ use crate::domain::scope::Scope;
 pub mod apps;
 pub mod checks;
 pub mod state;
+pub mod webhook;
 
 /// Where the embedded plane listens unless told otherwise; not a real cluster's 6443, so that both fit on one host.
 pub const DEFAULT_PLANE: &str = "127.0.0.1:16443";
@@ -66,6 +68,8 @@ pub struct Settings {
     pub owner_id: Option<OwnerId>,
     /// Applications.
     pub apps: Apps,
+    /// The webhook; none: it is off.
+    pub webhook: Option<Webhook>,
     /// What is logged.
     pub log: Log,
 }
@@ -241,8 +245,18 @@ impl Settings {
     }
 
     /// Settings of `run`: the plane is a cluster.
-    pub fn in_cluster(flags: Flags, access: ClusterAccess) -> Result<Self, FieldError> {
-        Self::of(flags, Plane::Cluster(access))
+    pub fn in_cluster(
+        flags: Flags,
+        access: ClusterAccess,
+        webhook: WebhookFlags,
+    ) -> Result<Self, FieldError> {
+        let settings =
+            Self { webhook: Webhook::checked(webhook)?, ..Self::of(flags, Plane::Cluster(access))? };
+        if let Some(webhook) = &settings.webhook {
+            let others = [("--api-listen", settings.listen.api), ("--ops-listen", settings.listen.ops)];
+            apart("--webhook-listen", webhook.listen, &others)?;
+        }
+        Ok(settings)
     }
 
     fn of(flags: Flags, plane: Plane) -> Result<Self, FieldError> {
@@ -259,6 +273,7 @@ impl Settings {
             owner_id: flags.owner_id.as_deref().map(|id| OwnerId::parse(id, "--owner-id")).transpose()?,
             log: log(&flags)?,
             apps: Apps::checked(flags.apps, &scope, plane.data_dir())?,
+            webhook: None,
             line_tables: existing("--line-table", flags.line_tables, Path::is_file, "file")?,
             manifests: existing("--manifests", flags.manifests, Path::is_dir, "folder")?,
             old_config: existing(

@@ -14,6 +14,7 @@ use crate::catalog::library::{Library, Offer};
 use crate::catalog::sources::{Source, Sources};
 use crate::config::apps::AppAuth;
 use crate::config::{Plane, Settings};
+use crate::controllers::admission::Rules;
 use crate::controllers::app::shared::{AppContext, Runtimes};
 use crate::controllers::catalog::LOOK_EVERY;
 use crate::controllers::shared::context::Context;
@@ -37,6 +38,7 @@ pub struct Applications {
     library: Library,
     senses: Senses,
     settings: AppApiSettings,
+    rules: Rules,
 }
 
 impl Applications {
@@ -73,6 +75,12 @@ impl Applications {
             host,
             zones: Vec::new(),
         };
+        let judging = Rules {
+            library: library.clone(),
+            policy: rules.allow.clone(),
+            docker: docker.is_some(),
+            kubernetes: kubernetes.is_some(),
+        };
         let apps = AppContext::new(ctx, library.clone(), Runtimes { docker, kubernetes }, rules, metrics);
         let (views, seen) = watch::channel(Arc::default());
         let until = stop.clone();
@@ -87,13 +95,18 @@ impl Applications {
             auth,
             always_200: settings.apps.always_200,
         };
-        Ok(Self { views: seen, library, senses, settings: api })
+        Ok(Self { views: seen, library, senses, settings: api, rules: judging })
     }
 
     /// The App API's state.
     pub fn state(&self, client: Client, http: &HttpMetrics) -> Arc<AppState> {
-        let Self { views, library, senses, settings } = self;
+        let Self { views, library, senses, settings, rules: _ } = self;
         AppState::new(views.clone(), library.clone(), client, settings.clone(), senses.clone(), http)
+    }
+
+    /// What Apps are judged by before they are stored.
+    pub fn rules(&self) -> Rules {
+        self.rules.clone()
     }
 
     /// Waits until all Apps are known.

@@ -25,6 +25,8 @@ pub struct Listening {
     pub ops: SocketAddr,
     /// DNS.
     pub dns: Vec<SocketAddr>,
+    /// The webhook; none: it is off.
+    pub webhook: Option<SocketAddr>,
 }
 
 impl Listening {
@@ -32,11 +34,15 @@ impl Listening {
     pub fn tell(&self) {
         let dns: Vec<String> = self.dns.iter().map(ToString::to_string).collect();
         info!(api = %self.api, ops = %self.ops, dns = %dns.join(","), "listening");
+        if let Some(address) = self.webhook {
+            info!(%address, "the webhook listens");
+        }
     }
 
     /// Writes the file, whole or not at all.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
-        let Self { plane, api, ops, dns } = self;
+        // Where the plane lies inside there is no webhook.
+        let Self { plane, api, ops, dns, webhook: _ } = self;
         let all = json!({"pid": std::process::id(), "plane": plane, "api": api, "ops": ops, "dns": dns});
         let fresh = dir.join(format!("{FILE}.new"));
         fs::write(&fresh, format!("{all}\n"))?;

@@ -14,6 +14,7 @@ use crate::assembly::apps::Applications;
 use crate::assembly::patience::Patience;
 use crate::config::Settings;
 use crate::controllers::accounts::{self, Directory, Open};
+use crate::controllers::admission::Judge;
 use crate::controllers::board::Board;
 use crate::controllers::local::LineTableSink;
 use crate::controllers::node::{addresses, beats, report, secrets};
@@ -48,6 +49,8 @@ pub struct Loops {
     pub tables: Arc<LineTables>,
     /// The applications.
     pub apps: Applications,
+    /// What the webhook judges by.
+    pub judge: Judge,
     /// Cancelled once the zones hold what they held before this process started.
     pub seeded: CancellationToken,
 }
@@ -199,11 +202,13 @@ impl Joined {
         let (known, fed) = (watch::Sender::default(), watch::Sender::new(()));
         let directory = watch::Sender::<Arc<Directory>>::default();
         let seen = || snapshots.subscribe();
+        let judge = Judge { ctx: ctx.clone(), snapshots: seen(), rules: apps.rules() };
         let loops = Loops {
             views: views.subscribe(),
             zones,
             tables: tables.clone(),
             apps,
+            judge,
             seeded: CancellationToken::new(),
         };
         let sink: Arc<dyn LineTableSink> = Arc::new(Tables(tables));

@@ -37,6 +37,7 @@ pub struct Sockets {
     dns: dns::Bound,
     api: server::Bound,
     ops: Option<server::Bound>,
+    webhook: Option<server::Bound>,
 }
 
 /// What the servers are made of beside their sockets.
@@ -70,14 +71,19 @@ impl Sockets {
         let dns = dns::bind(&settings.listen.dns).await.context("--dns-listen")?;
         let api = server::bind(settings.listen.api).await.context("--api-listen")?;
         let ops = server::bind(settings.listen.ops).await.context("--ops-listen")?;
+        let webhook = match &settings.webhook {
+            Some(webhook) => Some(server::bind(webhook.listen).await.context("--webhook-listen")?),
+            None => None,
+        };
         let listening = Listening {
             plane: plane.as_ref().map(TcpListener::local_addr).transpose().context("--plane-listen")?,
             api: api.local_addr,
             ops: ops.local_addr,
             dns: dns.local_addrs().to_vec(),
+            webhook: webhook.as_ref().map(|webhook| webhook.local_addr),
         };
         listening.tell();
-        Ok(Self { listening, plane, dns, api, ops: Some(ops) })
+        Ok(Self { listening, plane, dns, api, ops: Some(ops), webhook })
     }
 
     /// The control plane's socket, once.
@@ -140,6 +146,19 @@ impl Sockets {
                 dns.serve(brain, dns::Settings::default(), until).await;
             }
         });
+        if let Some((webhook, bound)) = settings.webhook.as_ref().zip(self.webhook) {
+            let parts = crate::assembly::webhook::Parts {
+                settings: webhook,
+                bound,
+                namespace: settings.scope.system(),
+                client: client.clone(),
+                clock: loops.judge.ctx.clock.clone(),
+                judge: loops.judge.clone(),
+                http: http.clone(),
+                registry: &registry,
+            };
+            crate::assembly::webhook::serve(parts, &stop, tasks)?;
+        }
         let reveal_to = settings.reveal_credentials_to.clone();
         let scope = Arc::new(settings.scope.clone());
         let state = state::Settings { reveal_to, owner: settings.owner_id.clone(), scope };

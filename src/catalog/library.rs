@@ -52,6 +52,11 @@ impl Offer {
         Self { template, checked, official, origin }
     }
 
+    /// The versions that it lists.
+    pub fn versions(&self) -> &[String] {
+        self.checked.metadata.as_ref().map(|metadata| metadata.versions.as_slice()).unwrap_or_default()
+    }
+
     /// The template's files beside the three of the pipeline.
     pub fn files(&self) -> io::Result<Files> {
         match &self.origin {

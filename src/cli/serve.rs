@@ -9,6 +9,7 @@ use crate::assembly;
 use crate::cli::connect::Access;
 use crate::cli::error::CliError;
 use crate::cli::serve_apps::AppArgs;
+use crate::cli::serve_webhook::WebhookArgs;
 use crate::config::{
     DEFAULT_API, DEFAULT_API_RATE, DEFAULT_DNS, DEFAULT_OPS, DEFAULT_PLANE, Flags, LogFormat, PlaneFlags,
     Settings,
@@ -53,6 +54,8 @@ pub struct RunArgs {
     api_rate: u32,
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    webhook: WebhookArgs,
 }
 
 /// Flags of a node, wherever its objects live.
@@ -285,9 +288,9 @@ pub async fn standalone(args: StandaloneArgs, access: &Access) -> Result<ExitCod
 
 /// Runs a node with a cluster, until it is told to stop.
 pub async fn run(args: RunArgs, access: &Access) -> Result<ExitCode, CliError> {
-    let RunArgs { namespaces, api_rate, server } = args;
+    let RunArgs { namespaces, api_rate, server, webhook } = args;
     let flags = Flags { namespaces, api_rate, ..server.flags(host_name(), access) };
-    operate(Settings::in_cluster(flags, access.cluster())?).await
+    operate(Settings::in_cluster(flags, access.cluster(), webhook.flags())?).await
 }
 
 async fn operate(settings: Settings) -> Result<ExitCode, CliError> {

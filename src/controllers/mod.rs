@@ -31,4 +31,5 @@ pub mod serials;
 pub mod owner;
 pub mod local;
 pub mod app;
+pub mod admission;
 pub mod catalog;

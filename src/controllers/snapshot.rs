@@ -20,7 +20,7 @@ use crate::controllers::shared::chance::about;
 use crate::controllers::shared::context::Context;
 use crate::domain::cluster::{Cluster, next_expiry};
 use crate::domain::names::{FieldError, ObjectId};
-use crate::domain::records::{Service, ZoneId, id_of};
+use crate::domain::records::{Service, ZoneId, id_of, repeated};
 use crate::providers::DnsProvider;
 
 /// At the latest after this long everything is looked at again, events or not.
@@ -153,6 +153,7 @@ pub fn take(ctx: &Context, board: &Board, directory: Arc<Directory>, before: Opt
             }
         }
     }
+    refused.extend(take_out_repeated(&mut zones));
     Snapshot {
         now,
         cluster: Arc::new(cluster),
@@ -165,6 +166,29 @@ pub fn take(ctx: &Context, board: &Board, directory: Arc<Directory>, before: Opt
         asks: Arc::new(asks),
         directory,
     }
+}
+
+/// Takes services out whose name an older one has in another zone of the same account, one zone below the other: within
+/// a zone the wish says so itself.
+fn take_out_repeated(zones: &mut BTreeMap<ZoneId, Vec<Managed>>) -> BTreeMap<ObjectId, Refused> {
+    let nested = |id: &&ZoneId| zones.keys().any(|other| id.nests_with(other));
+    let nested: Vec<ZoneId> = zones.keys().filter(nested).cloned().collect();
+    let mut refused = BTreeMap::new();
+    for id in &nested {
+        let beside = zones.iter().filter(|(other, _)| id.nests_with(other) || *other == id);
+        let repeated = repeated(beside.flat_map(|(_, all)| all).map(|managed| &*managed.service));
+        let Some(services) = zones.get_mut(id) else { continue };
+        services.retain(|managed| {
+            // What is being deleted may have records to remove, from before the other came.
+            let error = repeated.get(&managed.service.id).filter(|_| !managed.service.deleting);
+            if let Some(error) = error.cloned() {
+                let object = managed.object.clone();
+                refused.insert(managed.service.id.clone(), Refused { error, object });
+            }
+            !refused.contains_key(&managed.service.id)
+        });
+    }
+    refused
 }
 
 /// Publishes a snapshot whenever something changed, a drain or pin ended, or [`RESYNC`] passed.

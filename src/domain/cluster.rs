@@ -1,9 +1,11 @@
 //! The cluster as the planner sees it: CocoaNodes, pulses and addresses, made into members that may hold lines.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::node::CocoaNode;
 use crate::api::vocab::{Family, Line, NetworkType};
@@ -76,15 +78,13 @@ impl Cluster {
         let mut nodes: Vec<&CocoaNode> = nodes.into_iter().collect();
         nodes.sort_by_key(|node| (node.metadata.creation_timestamp.clone(), node.metadata.name.clone()));
         let mut cluster = Cluster::default();
-        let mut codes: BTreeMap<&str, String> = BTreeMap::new();
+        let mut codes = BTreeMap::new();
         for node in nodes {
             let name = node.metadata.name.clone().unwrap_or_default();
-            if let Some(first) = codes.get(node.spec.node_code.as_str()) {
-                let why = format!("node {first} has this nodeCode already: give each node its own");
-                cluster.refused.insert(name, FieldError::new("spec.nodeCode", why));
+            if let Err(error) = claim_code(&mut codes, node) {
+                cluster.refused.insert(name, error);
                 continue;
             }
-            codes.insert(&node.spec.node_code, name.clone());
             if node.metadata.deletion_timestamp.is_none() {
                 cluster.members.insert(name.clone(), member(name, node, vitals, now));
             }
@@ -98,22 +98,45 @@ impl Cluster {
     }
 }
 
+/// Notes in `codes` whose a nodeCode is; who comes first keeps it.
+pub fn claim_code<'a>(codes: &mut BTreeMap<&'a str, &'a str>, node: &'a CocoaNode) -> Result<(), FieldError> {
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    match codes.entry(&node.spec.node_code) {
+        Entry::Vacant(free) => drop(free.insert(name)),
+        Entry::Occupied(first) => {
+            let why = format!("node {} has this nodeCode already: give each node its own", first.get());
+            return Err(FieldError::new("spec.nodeCode", why));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a node is drained now.
+pub fn is_drained(node: &CocoaNode, now: Timestamp) -> bool {
+    node.spec.drain.as_ref().is_some_and(|drain| runs(drain.until.as_ref(), now))
+}
+
+/// The lines that are pinned to a node now.
+pub fn pinned(node: &CocoaNode, now: Timestamp) -> BTreeSet<Line> {
+    let pin = node.spec.pin.as_ref().filter(|pin| runs(pin.until.as_ref(), now));
+    pin.map(|pin| pin.lines.iter().copied().collect()).unwrap_or_default()
+}
+
+fn runs(until: Option<&Time>, now: Timestamp) -> bool {
+    until.is_none_or(|until| now < until.0)
+}
+
 fn member(name: String, node: &CocoaNode, vitals: &BTreeMap<String, Vital>, now: Timestamp) -> Member {
     let spec = &node.spec;
     let vital = vitals.get(&name);
-    let running = |until: Option<Timestamp>| until.is_none_or(|until| now < until);
-    let pinned = match &spec.pin {
-        Some(pin) if running(pin.until.as_ref().map(|t| t.0)) => pin.lines.iter().copied().collect(),
-        _ => BTreeSet::new(),
-    };
     Member {
         lines: spec.isps.iter().copied().collect(),
         network: spec.network_type,
         preference: spec.preference,
         addresses: vital.map(|vital| vital.addresses.clone()).unwrap_or_default(),
         lives: vital.is_some_and(|vital| vital.pulse.lives()),
-        drained: spec.drain.as_ref().is_some_and(|drain| running(drain.until.as_ref().map(|t| t.0))),
-        pinned,
+        drained: is_drained(node, now),
+        pinned: pinned(node, now),
         name,
     }
 }

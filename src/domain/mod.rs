@@ -21,5 +21,6 @@ pub mod line_table;
 pub mod zone;
 pub mod view;
 pub mod app;
+pub mod admission;
 #[cfg(test)]
 mod laws;

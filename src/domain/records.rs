@@ -94,6 +94,19 @@ pub struct ZoneId {
     pub zone: DnsName,
 }
 
+impl ZoneId {
+    /// Whether both zones lie in one account, where a name can stand only once.
+    pub fn is_beside(&self, other: &ZoneId) -> bool {
+        (self.provider, &self.account) == (other.provider, &other.account)
+    }
+
+    /// Whether one of the zones lies below the other, in one account: then a name can be written in both.
+    pub fn nests_with(&self, other: &ZoneId) -> bool {
+        let below = self.zone.is_within(&other.zone) || other.zone.is_within(&self.zone);
+        self.zone != other.zone && self.is_beside(other) && below
+    }
+}
+
 /// What stood in a service's status for one line and family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Last {
@@ -323,12 +336,10 @@ pub fn wish<'a>(services: impl IntoIterator<Item = &'a Service>, cluster: &Clust
     let mut assigned: BTreeMap<&BTreeSet<String>, Assignment> = BTreeMap::new();
     let sites = Sites::of(cluster);
     for service in services {
-        if let Some(first) = wish.names.get(&service.name) {
-            let why = format!("{} is managed by {first} already: one name, one ManagedService", service.name);
-            wish.refused.insert(service.id.clone(), FieldError::new("spec.record", why));
+        if let Err(error) = claim_name(&mut wish.names, service) {
+            wish.refused.insert(service.id.clone(), error);
             continue;
         }
-        wish.names.insert(service.name.clone(), service.id.clone());
         wish.released.extend(service.release.clone());
         if service.adopt {
             wish.adopt.insert(service.name.clone());
@@ -368,19 +379,8 @@ fn add(
         }
         return Ok(());
     }
-    if let Some(unknown) = service.nodes.iter().find(|name| !cluster.members.contains_key(*name)) {
-        return Err(FieldError::new(
-            "spec.nodes",
-            format!("there is no CocoaNode {unknown:?} that can serve"),
-        ));
-    }
-    if let Some(refusal) = bad_weight(service, cluster) {
-        return Err(refusal);
-    }
-    let members = cluster.serving(&service.nodes);
-    if !members.iter().any(|member| member.lines.contains(&Line::Default)) {
-        let why = "no serving node has the line default in its spec.isps: whoever is on no other line would get no answer";
-        return Err(FieldError::new("spec.nodes", why));
+    if let Some(Obstacle::Contradiction(error) | Obstacle::Missing(error)) = obstacle(service, cluster) {
+        return Err(error);
     }
     for (&(line, family), holder) in assignment {
         let key = RecordKey { name: service.name.clone(), line, family };
@@ -394,18 +394,59 @@ fn add(
     Ok(())
 }
 
-/// Why the weights can't be used: one is of a node that doesn't serve.
-fn bad_weight(service: &Service, cluster: &Cluster) -> Option<FieldError> {
-    let why = service.weights.keys().find_map(|name| match () {
-        () if !cluster.members.contains_key(name) => {
-            Some(format!("there is no CocoaNode {name:?} that can serve"))
+/// Notes in `names` whose a name is; who comes first keeps it.
+pub fn claim_name(names: &mut BTreeMap<DnsName, ObjectId>, service: &Service) -> Result<(), FieldError> {
+    match names.get(&service.name) {
+        Some(first) => {
+            let why = format!("{} is managed by {first} already: one name, one ManagedService", service.name);
+            Err(FieldError::new("spec.record", why))
         }
-        () if !service.nodes.is_empty() && !service.nodes.contains(name) => {
-            Some(format!("{name:?} is not among spec.nodes: add it there, or take its weight out"))
+        None => {
+            names.insert(service.name.clone(), service.id.clone());
+            Ok(())
         }
-        () => None,
-    });
-    why.map(|why| FieldError::new("spec.weights", why))
+    }
+}
+
+/// The services whose name an older one of them has.
+pub fn repeated<'a>(services: impl IntoIterator<Item = &'a Service>) -> BTreeMap<ObjectId, FieldError> {
+    let mut services: Vec<&Service> = services.into_iter().collect();
+    services.sort_by_key(|service| (service.created, service.id.clone()));
+    let mut names = BTreeMap::new();
+    let refused = |service: &&Service| Some((service.id.clone(), claim_name(&mut names, service).err()?));
+    services.iter().filter_map(refused).collect()
+}
+
+/// Why a service can't be planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Its spec contradicts itself.
+    Contradiction(FieldError),
+    /// The cluster lacks what it names; that may come.
+    Missing(FieldError),
+}
+
+/// What keeps a service from being planned in `cluster`.
+pub fn obstacle(service: &Service, cluster: &Cluster) -> Option<Obstacle> {
+    let missing = |field, why: String| Some(Obstacle::Missing(FieldError::new(field, why)));
+    let unknown = |name: &&String| !cluster.members.contains_key(*name);
+    let absent = |name: &String| format!("there is no CocoaNode {name:?} that can serve");
+    let outside = |name: &&String| !service.nodes.is_empty() && !service.nodes.contains(*name);
+    if let Some(name) = service.nodes.iter().find(unknown) {
+        return missing("spec.nodes", absent(name));
+    }
+    if let Some(name) = service.weights.keys().find(outside) {
+        let why = format!("{name:?} is not among spec.nodes: add it there, or take its weight out");
+        return Some(Obstacle::Contradiction(FieldError::new("spec.weights", why)));
+    }
+    if let Some(name) = service.weights.keys().find(unknown) {
+        return missing("spec.weights", absent(name));
+    }
+    if !cluster.serving(&service.nodes).iter().any(|member| member.lines.contains(&Line::Default)) {
+        let why = "no serving node has the line default in its spec.isps: whoever is on no other line would get no answer";
+        return missing("spec.nodes", why.to_owned());
+    }
+    None
 }
 
 /// The cluster with the addresses of its members as records share them.

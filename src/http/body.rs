@@ -29,26 +29,31 @@ impl Refusal {
         Self { status, why: why.into() }
     }
 
-    fn too_long() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("body: must have at most {MAX_BODY} octets"))
+    fn too_long(most: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("body: must have at most {most} octets"))
     }
 }
 
 /// Reads a body whole.
 pub(super) async fn read(request: Request) -> Result<Bytes, Refusal> {
+    read_at_most(request, MAX_BODY).await
+}
+
+/// Reads a body of at most so many octets whole.
+pub(super) async fn read_at_most(request: Request, most: usize) -> Result<Bytes, Refusal> {
     let told =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|told| (MAX_BODY as u64) < told) {
-        return Err(Refusal::too_long());
+    if told.is_some_and(|told| (most as u64) < told) {
+        return Err(Refusal::too_long(most));
     }
-    let reading = Limited::new(request.into_body(), MAX_BODY).collect();
+    let reading = Limited::new(request.into_body(), most).collect();
     let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, reading).await else {
         let why = format!("body: took longer than {} s", BODY_TIMEOUT.as_secs());
         return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, why));
     };
     match read {
         Ok(body) => Ok(body.to_bytes()),
-        Err(err) if err.is::<LengthLimitError>() => Err(Refusal::too_long()),
+        Err(err) if err.is::<LengthLimitError>() => Err(Refusal::too_long(most)),
         Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "body: ended too early")),
     }
 }

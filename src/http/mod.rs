@@ -2,6 +2,7 @@
 //! change of the view; what they take becomes objects, and nothing else: the loops see them as they see everybody's edits.
 
 pub mod admin;
+pub mod admission;
 pub mod app;
 pub mod auth;
 pub mod badge;

@@ -18,8 +18,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::http::body::{envelope, json, other};
@@ -82,6 +84,29 @@ impl Bound {
         limits: Limits,
         shutdown: impl Future<Output = ()>,
     ) {
+        self.answer(router, metrics, limits, None, shutdown).await;
+    }
+
+    /// Answers over TLS until `shutdown`, then lets answers under way finish.
+    pub async fn serve_tls(
+        self,
+        router: Router,
+        metrics: HttpMetrics,
+        limits: Limits,
+        tls: TlsAcceptor,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        self.answer(router, metrics, limits, Some(tls), shutdown).await;
+    }
+
+    async fn answer(
+        self,
+        router: Router,
+        metrics: HttpMetrics,
+        limits: Limits,
+        tls: Option<TlsAcceptor>,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let graceful = GracefulShutdown::new();
         let permits = Arc::new(Semaphore::new(limits.max_connections));
         let mut connections = tokio::task::JoinSet::new();
@@ -99,10 +124,21 @@ impl Bound {
             match accepted {
                 Ok((stream, caller)) => {
                     let open = metrics.connection();
-                    let serving =
-                        connection(stream, caller, router.clone(), limits.head_timeout, graceful.watcher());
+                    let (router, tls) = (router.clone(), tls.clone());
+                    let (patience, watcher) = (limits.head_timeout, graceful.watcher());
                     connections.spawn(async move {
-                        serving.await;
+                        // Waiting for more to send only delays answers, which are whole when they are written.
+                        let _ = stream.set_nodelay(true);
+                        match tls {
+                            None => connection(stream, caller, router, patience, watcher).await,
+                            Some(tls) => match tokio::time::timeout(patience, tls.accept(stream)).await {
+                                Ok(Ok(stream)) => connection(stream, caller, router, patience, watcher).await,
+                                Ok(Err(err)) => {
+                                    tracing::debug!(%err, %caller, "no TLS connection came about")
+                                }
+                                Err(_) => tracing::debug!(%caller, "no TLS connection came about in time"),
+                            },
+                        }
                         drop((permit, open));
                     });
                 }
@@ -120,14 +156,12 @@ impl Bound {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     caller: SocketAddr,
     router: Router,
     head_timeout: Duration,
     watcher: Watcher,
 ) {
-    // Answers are whole when they are written; waiting for more only delays them.
-    let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Caller(caller));
         // By hand and not as a layer: a layer would box every answer's body once more.

@@ -1,6 +1,7 @@
 //! Metrics, a struct per subsystem; each is registered with the registry that it is given. No label holds a secret, a
 //! node code or anything that grows without bound.
 
+pub mod admission;
 pub mod app;
 pub mod calls;
 pub mod catalog;

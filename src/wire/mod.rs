@@ -9,3 +9,4 @@ pub mod render;
 pub mod import;
 pub mod legacy_config;
 pub mod app;
+pub mod admission;

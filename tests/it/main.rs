@@ -25,3 +25,6 @@ mod app_api;
 mod docker;
 mod kubernetes;
 mod helm;
+mod admission;
+mod policies;
+mod plugin;

@@ -32,7 +32,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt};
-use kube::ResourceExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -40,13 +39,9 @@ use tokio_util::sync::CancellationToken;
 use crate::api::app::App;
 use crate::controllers::app::shared::AppContext;
 use crate::controllers::app::worker::Situation;
+use crate::domain::app::acceptance::{key_of, older_namesake};
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::view::AppsView;
-
-/// Which App an object is.
-pub fn key_of(app: &App) -> AppKey {
-    AppKey { namespace: app.namespace().unwrap_or_default(), name: app.name_any() }
-}
 
 /// Runs a worker for every App, until `stop`.
 pub async fn run(ctx: AppContext, views: watch::Sender<Arc<AppsView>>, stop: CancellationToken) {
@@ -182,12 +177,4 @@ impl Workers {
         let named = self.running.iter().filter(|(key, _)| name.is_empty() || key.name == name);
         named.for_each(|(_, handle)| handle.wake.notify_one());
     }
-}
-
-/// The App of the same name in another namespace that came before this one: a host has room for one of a name.
-fn older_namesake(app: &App, all: &[App]) -> Option<AppKey> {
-    let rank = |app: &App| (app.creation_timestamp().map(|time| time.0), key_of(app));
-    let (name, mine) = (app.name_any(), rank(app));
-    let same = all.iter().filter(|other| other.name_any() == name);
-    same.map(rank).min().filter(|first| *first < mine).map(|(_, key)| key)
 }

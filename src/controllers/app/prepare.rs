@@ -10,12 +10,12 @@ use crate::api::app::{App, AppSpec, LocalKeyRef, Power, RuntimeKind};
 use crate::api::condition::reasons;
 use crate::catalog::library::Offer;
 use crate::controllers::app::choices::{self, in_time};
-use crate::controllers::app::key_of;
 use crate::controllers::app::revision::Pinned;
 use crate::controllers::app::shared::AppContext;
 use crate::controllers::app::worker::Situation;
+use crate::domain::app::acceptance::{Refused, allowed, key_of};
 use crate::domain::app::fill::{Order, instantiate, wanted_ports};
-use crate::domain::app::finding::{Code, Effect, Finding, Right};
+use crate::domain::app::finding::{Effect, Finding, Right};
 use crate::domain::app::instance::{AppKey, Instance, Wanted};
 use crate::domain::app::registry::{self, Credentials};
 use crate::domain::app::template::check;
@@ -67,6 +67,12 @@ impl Refusal {
     }
 }
 
+impl From<Refused> for Refusal {
+    fn from(Refused { reason, message }: Refused) -> Self {
+        Self::user(reason, message)
+    }
+}
+
 /// The condition's reason for a runtime's failure.
 pub fn reason_of(kind: Kind) -> &'static str {
     match kind {
@@ -98,9 +104,7 @@ pub struct Prepared {
 pub fn runtime(ctx: &AppContext, situation: &Situation) -> Result<Arc<dyn Runtime>, Refusal> {
     let app = &situation.app;
     if let Some(older) = &situation.older {
-        let words =
-            format!("metadata.name: the older App {older} has this name already, and names are one host's");
-        return Err(Refusal::user(reasons::NAME_REPEATED, words));
+        return Err(Refused::repeated(older).into());
     }
     // Once chosen it stays, whatever joins us later.
     let chosen = app.status.as_ref().and_then(|status| status.runtime);
@@ -108,21 +112,13 @@ pub fn runtime(ctx: &AppContext, situation: &Situation) -> Result<Arc<dyn Runtim
         RuntimeKind::Auto => chosen.unwrap_or_default(),
         kind => kind,
     };
-    ctx.runtime(kind).ok_or_else(|| {
-        let words = match kind {
-            RuntimeKind::Docker => "spec.runtime: this node has no Docker engine",
-            RuntimeKind::Kubernetes => "spec.runtime: this node is connected to no cluster",
-            RuntimeKind::Auto => "spec.runtime: this node has neither a cluster nor a Docker engine",
-        };
-        Refusal::user(reasons::RUNTIME_UNKNOWN, words)
-    })
+    ctx.runtime(kind).ok_or_else(|| Refused::no_runtime(kind).into())
 }
 
 /// The catalogue's offer for an App, with the version that it wants.
 pub fn offered(ctx: &AppContext, spec: &AppSpec) -> Result<(Arc<Offer>, Pinned), Refusal> {
     let Some(offer) = ctx.library.get(&spec.app_name) else {
-        let words = format!("spec.appName: the catalogue has no {}", spec.app_name);
-        return Err(Refusal::user(reasons::APP_UNKNOWN, words));
+        return Err(Refused::unknown(spec).into());
     };
     let files = offer.files().map_err(|error| {
         let words = format!("the template's files can't be read: {error}");
@@ -146,7 +142,7 @@ pub async fn prepare(
 ) -> Result<Prepared, Refusal> {
     let (key, spec, backend) = (key_of(app), &app.spec, runtime.backend());
     let uid = app.metadata.uid.clone().unwrap_or_default();
-    let allowed = allowed(ctx, spec)?;
+    let allowed = allowed(spec, &ctx.settings.allow)?;
     let secret_variables = secret_variables(ctx, &key, &spec.secret_variables).await?;
     let credentials = credentials(ctx, &key, spec).await?;
     let now = ctx.base.now();
@@ -171,7 +167,11 @@ pub async fn prepare(
             wanted,
             backend,
         };
-        let refused = |findings: Vec<Finding>| refusal(&findings, backend, &allowed, ctx, spec);
+        let refused = |findings: Vec<Finding>| {
+            let offer = ctx.library.get(&spec.app_name);
+            let listed = offer.as_deref().map(Offer::versions).unwrap_or_default();
+            Refusal::from(Refused::template(&findings, backend, spec, &ctx.settings.allow, listed))
+        };
         instantiate(&pinned.template, pinned.files.clone(), &order).map_err(refused)
     };
     let ports = wanted_ports(&pinned.template, &pinned.variables);
@@ -190,59 +190,6 @@ pub async fn enough(runtime: &dyn Runtime, instance: &Instance) -> Result<(), Re
         None => Ok(()),
         Some(lacks) => Err(Refusal::transient(reasons::NOT_ENOUGH_RESOURCES, lacks)),
     }
-}
-
-/// What both the operator's policy and the App allow.
-fn allowed(ctx: &AppContext, spec: &AppSpec) -> Result<BTreeSet<Right>, Refusal> {
-    let mut rights = BTreeSet::new();
-    for name in &spec.allow {
-        let Some(right) = Right::parse(name) else {
-            let names: Vec<&str> = Right::ALL.into_iter().map(Right::as_str).collect();
-            let words = format!("spec.allow: there is no right {name:?}: there are {}", names.join(", "));
-            return Err(Refusal::user(reasons::INVALID, words));
-        };
-        rights.insert(right);
-    }
-    rights.retain(|right| ctx.settings.allow.contains(right));
-    Ok(rights)
-}
-
-/// All that keeps a template from running, in words.
-fn refusal(
-    findings: &[Finding],
-    backend: Backend,
-    allowed: &BTreeSet<Right>,
-    ctx: &AppContext,
-    spec: &AppSpec,
-) -> Refusal {
-    let mut reason = reasons::RIGHTS_REFUSED;
-    let mut words = Vec::new();
-    for finding in findings {
-        let what = format!("{}: {}", finding.place, finding.words().0);
-        match finding.effect(backend) {
-            Effect::Needs(right) if !allowed.contains(&right) => {
-                let name = right.as_str();
-                let policy = (!ctx.settings.allow.contains(&right)).then_some("the operator's policy");
-                let own = (!spec.allow.iter().any(|allow| allow == name)).then_some("spec.allow");
-                let by: Vec<&str> = policy.into_iter().chain(own).collect();
-                words.push(format!("{what} (not allowed by {}: {name})", by.join(" and ")));
-            }
-            _ => {
-                reason = reasons::TEMPLATE_REFUSED;
-                words.push(what);
-            }
-        }
-    }
-    if findings.iter().any(|finding| finding.code == Code::UnknownVersion) {
-        let offer = ctx.library.get(&spec.app_name);
-        let listed = offer.and_then(|offer| Some(offer.checked.metadata.as_ref()?.versions.join(", ")));
-        reason = reasons::VERSION_UNKNOWN;
-        words.extend(listed.map(|listed| format!("there are {listed}")));
-    }
-    if words.is_empty() {
-        (reason, words) = (reasons::TEMPLATE_REFUSED, vec!["the template can't be read".to_owned()]);
-    }
-    Refusal::user(reason, words.join("; "))
 }
 
 fn notes(pinned: &Pinned, backend: Backend, allowed: &BTreeSet<Right>) -> Vec<(&'static str, String)> {

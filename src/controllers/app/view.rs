@@ -6,8 +6,8 @@ use kube::ResourceExt;
 
 use crate::api::app::{App, AppStatus, Power};
 use crate::api::condition::types;
-use crate::controllers::app::key_of;
 use crate::controllers::app::shared::{AppContext, Known};
+use crate::domain::app::acceptance::key_of;
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::phase::Phase;
 use crate::domain::app::view::{AppView, AppsView};

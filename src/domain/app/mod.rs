@@ -17,6 +17,7 @@ pub mod template;
 pub mod registry;
 pub mod instance;
 pub mod fill;
+pub mod acceptance;
 pub mod render;
 pub mod observed;
 pub mod plan;

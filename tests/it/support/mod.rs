@@ -18,7 +18,9 @@ use cocoasyncer::api::node::{CocoaNode, CocoaNodeSpec, Liveness};
 use cocoasyncer::api::service::ManagedService;
 use cocoasyncer::api::{crds, vocab::Line};
 use cocoasyncer::assembly::accounts::opener;
+use cocoasyncer::catalog::library::Library;
 use cocoasyncer::controllers::accounts::{self, Directory};
+use cocoasyncer::controllers::admission::{Judge, Rules};
 use cocoasyncer::controllers::board::{Board, Learned};
 use cocoasyncer::controllers::service::retained::Retained;
 use cocoasyncer::controllers::shared::context::Context;
@@ -105,6 +107,8 @@ pub struct World {
     views: Option<watch::Receiver<Arc<ClusterView>>>,
     clock: Arc<AtomicI64>,
     loops: Option<(JoinSet<()>, CancellationToken)>,
+    /// Judges objects by what the loops know.
+    pub judge: Option<Judge>,
     /// What the calls of real providers are counted in.
     pub calls: ProviderMetrics,
 }
@@ -140,6 +144,7 @@ impl World {
             views: None,
             clock: Arc::new(AtomicI64::new(1_700_000_000)),
             loops: None,
+            judge: None,
             calls: ProviderMetrics::default(),
         };
         world.start().await;
@@ -165,6 +170,13 @@ impl World {
         );
         let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
         let seen = || snapshots.subscribe();
+        let rules = Rules {
+            library: Library::built_in(),
+            policy: Default::default(),
+            docker: true,
+            kubernetes: false,
+        };
+        self.judge = Some(Judge { ctx: ctx.clone(), snapshots: seen(), rules });
         let retained = Retained::load(&self.client, self.scope.system()).await.unwrap();
         tasks.spawn(node::addresses::run(ctx.clone(), self.board.clone(), seen(), stop.clone()));
         tasks.spawn(node::report::run(ctx.clone(), seen(), stop.clone()));
