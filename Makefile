@@ -5,7 +5,7 @@ BIN := target/debug/cocoasyncer
 PREFIX ?= $(HOME)/.local
 .DEFAULT_GOAL := help
 
-.PHONY: help build run demo test bench generate docs check lint fmt install-plugin clean
+.PHONY: help build run demo test test-cluster bench generate docs check lint fmt install-plugin clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,11 @@ run: build ## Run two sites on this machine: control planes, v1 API, DNS per lin
 demo: build ## Start three sites, kill one, and watch DNS follow by real queries
 	$(BIN) demo
 
-test: build ## Run all tests
+test: build test-cluster ## Run all tests
 	$(CARGO) test --locked
+
+test-cluster: ## Run the operator in a cluster: the embedded one, or COCOA_TEST_KUBECONFIG's
+	$(CARGO) test --locked --test cluster -- --test-threads 12
 
 bench: ## Measure what the project promises, as ratios against a baseline of the same run
 	$(CARGO) bench --locked --bench figures

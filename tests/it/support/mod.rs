@@ -2,8 +2,10 @@
 
 pub mod ali;
 pub mod apps;
+pub mod cluster;
 pub mod engine;
 pub mod objects;
+pub mod pod_security;
 pub mod process;
 pub mod ran;
 pub mod schemas;

@@ -1,5 +1,6 @@
-//! Real processes: `cocoasyncer standalone` in a folder of its own, on ports that the system chose, killed when dropped;
-//! its log is shown where a test fails. And the ways to talk to it: TLS by kubeconfig, HTTP, DNS, the command line.
+//! Real processes: `cocoasyncer standalone`, or `run` with a cluster, in a folder of its own, on ports that the system
+//! chose, killed when dropped; its log is shown where a test fails. And the ways to talk to it: TLS by kubeconfig, HTTP,
+//! DNS, the command line.
 
 use std::fs;
 use std::future::Future;
@@ -9,18 +10,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use cocoasyncer::api::node::CocoaNode;
-use cocoasyncer::api::service::ManagedService;
-use cocoasyncer::dns::ask::{Reply, ask};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::support::ran::{Ran, run};
+
+mod talk;
 
 /// The binary under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cocoasyncer");
@@ -65,6 +61,7 @@ pub fn own_ip() -> IpAddr {
 /// Where a site listens.
 #[derive(Debug, Clone, Copy)]
 pub struct At {
+    /// Nothing listens there where the plane is a cluster's.
     pub plane: SocketAddr,
     pub api: SocketAddr,
     pub ops: SocketAddr,
@@ -79,8 +76,12 @@ pub struct Site {
     pub at: At,
     /// Flags beside those of [`Site::command`].
     pub flags: Vec<String>,
+    /// Its environment at its next start, beside HOME.
+    pub environment: Vec<(String, String)>,
     /// The log filter at its next start.
     pub log_filter: String,
+    /// The kubeconfig of the cluster that it works with; none: its plane is inside.
+    pub cluster: Option<PathBuf>,
     child: Option<Child>,
 }
 
@@ -94,9 +95,18 @@ impl Site {
             home: tempfile::tempdir().unwrap(),
             at: At { plane: any, api: any, ops: any, dns: any },
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            environment: Vec::new(),
             log_filter: "info".to_owned(),
+            cluster: None,
             child: None,
         }
+    }
+
+    /// One that works with a cluster and does not run yet, with the examples' line table.
+    pub fn in_cluster(name: &str, kubeconfig: &str, flags: &[&str]) -> Self {
+        let mut site = Self::new(name, &[&["--line-table", LINES][..], flags].concat());
+        site.cluster = Some(site.write("kubeconfig", kubeconfig).into());
+        site
     }
 
     /// A leader that runs and is ready, with the examples' line table, the lines `default` and CT, at 203.0.113.1.
@@ -120,7 +130,7 @@ impl Site {
     }
 
     pub fn kubeconfig(&self) -> PathBuf {
-        self.data().join("kubeconfig")
+        self.cluster.clone().unwrap_or_else(|| self.data().join("kubeconfig"))
     }
 
     /// A file in its folder.
@@ -142,14 +152,15 @@ impl Site {
     pub fn command(&self) -> Command {
         let At { plane, api, ops, dns } = self.at;
         let mut command = self.program();
-        command
-            .args(["standalone", "--node", &self.name, "--log", &self.log_filter])
-            .arg("--data-dir")
-            .arg(self.data());
-        for (flag, at) in [("--plane", plane), ("--api", api), ("--ops", ops), ("--dns", dns)] {
+        match &self.cluster {
+            None => command.args(["standalone", "--plane-listen"]).arg(plane.to_string()),
+            Some(kubeconfig) => command.args(["run", "--kubeconfig"]).arg(kubeconfig),
+        };
+        command.args(["--node", &self.name, "--log", &self.log_filter, "--data-dir"]).arg(self.data());
+        for (flag, at) in [("--api", api), ("--ops", ops), ("--dns", dns)] {
             command.arg(format!("{flag}-listen")).arg(at.to_string());
         }
-        command.args(&self.flags);
+        command.args(&self.flags).envs(self.environment.iter().cloned());
         command
     }
 
@@ -167,27 +178,44 @@ impl Site {
     pub async fn spawn(&mut self) {
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.home.path().join("log")).unwrap();
+        let before = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let child = self.command().stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let pid = child.id();
         self.child = Some(child);
-        let file = self.data().join("listening.json");
-        let told = wait("the site tells where it listens", || {
+        self.at = wait("the site tells where it listens", || {
             assert!(self.running(), "{} ended by itself", self.name);
-            let told: Option<Value> =
-                fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
-            async move { told.filter(|told| told["pid"] == pid) }
+            let told = if self.cluster.is_some() { self.logged(before) } else { self.listed(pid) };
+            std::future::ready(told)
         })
         .await;
+    }
+
+    /// Where it listens, by its data directory.
+    fn listed(&self, pid: u32) -> Option<At> {
+        let text = fs::read_to_string(self.data().join("listening.json")).ok()?;
+        let told: Value = serde_json::from_str(&text).ok()?;
         let at = |value: &Value| value.as_str().unwrap().parse().unwrap();
-        self.at = At {
+        (told["pid"] == pid).then(|| At {
             plane: at(&told["plane"]),
             api: at(&told["api"]),
             ops: at(&told["ops"]),
             dns: at(&told["dns"][0]),
-        };
+        })
     }
 
-    fn running(&mut self) -> bool {
+    /// The same by its log: in a cluster there is no data directory. `before` bytes are of earlier runs.
+    fn logged(&self, before: usize) -> Option<At> {
+        let log = self.log();
+        let line = log.get(before..)?.split_inclusive('\n').find(|line| line.contains(" listening "))?;
+        let at = |key: &str| {
+            let (_, rest) = line.split_once(&format!(" {key}="))?;
+            rest.split([' ', ',', '\n']).next()?.parse().ok()
+        };
+        Some(At { plane: self.at.plane, api: at("api")?, ops: at("ops")?, dns: at("dns")? })
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
@@ -213,126 +241,9 @@ impl Site {
         run(self.command(), "").await
     }
 
-    /// A client over TLS, by the kubeconfig.
-    pub async fn client(&self) -> Client {
-        let file = Kubeconfig::read_from(self.kubeconfig()).unwrap();
-        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
-        config.default_retry = false;
-        Client::try_from(config).unwrap()
-    }
-
-    pub async fn services(&self) -> Api<ManagedService> {
-        Api::namespaced(self.client().await, "default")
-    }
-
-    pub async fn nodes(&self) -> Api<CocoaNode> {
-        Api::all(self.client().await)
-    }
-
-    /// Runs a command of the command line.
-    pub async fn cli(&self, words: &[&str]) -> Ran {
-        self.cli_with(words, "").await
-    }
-
-    /// The same with `input` on its standard input.
-    pub async fn cli_with(&self, words: &[&str], input: &str) -> Ran {
-        let mut command = self.program();
-        command.arg("--kubeconfig").arg(self.kubeconfig()).args(words);
-        run(command, input).await
-    }
-
     /// Its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
-    }
-
-    /// Waits until its log holds all `parts` in one line.
-    pub async fn says(&self, parts: &[&str]) {
-        wait(&format!("{} says {parts:?}", self.name), || async {
-            self.log().lines().any(|line| parts.iter().all(|part| line.contains(part))).then_some(())
-        })
-        .await;
-    }
-
-    /// GET; `None` where nobody answers.
-    pub async fn get(&self, at: SocketAddr, path: &str) -> Option<(u16, String)> {
-        let answer = http().get(format!("http://{at}{path}")).send().await.ok()?;
-        Some((answer.status().as_u16(), answer.text().await.ok()?))
-    }
-
-    /// POST of a body to the v1 API.
-    pub async fn post(&self, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
-        let request = http().post(format!("http://{}{path}", self.at.api)).header("content-type", kind);
-        let answer = request.body(body).send().await.unwrap();
-        let status = answer.status().as_u16();
-        (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default())
-    }
-
-    /// A call of the v1 API: its statusCode and the whole answer.
-    pub async fn call(&self, route: &str, body: &Value) -> (i64, Value) {
-        let (_, answer) = self.post(&format!("/v1/{route}"), "application/json", body.to_string()).await;
-        (answer["statusCode"].as_i64().unwrap_or_default(), answer)
-    }
-
-    /// Asks its DNS server; `None` where nobody answers.
-    pub async fn ask(&self, name: &str, kind: &str, subnet: Option<&str>) -> Option<Reply> {
-        let subnet = subnet.map(|subnet| subnet.parse().unwrap());
-        ask(self.at.dns, name, kind, subnet, Duration::from_secs(5)).await.ok()
-    }
-
-    /// The one A record of a name for somebody in `subnet`.
-    pub async fn a(&self, name: &str, subnet: &str) -> Option<String> {
-        self.ask(name, "A", Some(subnet)).await?.values("A").pop()
-    }
-
-    /// Waits until the A record of a name for somebody in `subnet` is `address`.
-    pub async fn answers(&self, name: &str, subnet: &str, address: &str) {
-        wait(&format!("{} answers {address} for {name} from {subnet}", self.name), || async {
-            (self.a(name, subnet).await.as_deref() == Some(address)).then_some(())
-        })
-        .await;
-    }
-
-    /// Applies objects as they stand in a manifest.
-    pub async fn apply(&self, object: Value) -> Result<(), kube::Error> {
-        use kube::core::{DynamicObject, GroupVersionKind, TypeMeta};
-        let types: TypeMeta = serde_json::from_value(object.clone()).unwrap();
-        let kind = GroupVersionKind::try_from(&types).unwrap();
-        let resource = kube::core::ApiResource::from_gvk(&kind);
-        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        let api: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
-            Some(namespace) => Api::namespaced_with(self.client().await, namespace, &resource),
-            None => Api::all_with(self.client().await, &resource),
-        };
-        api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await.map(drop)
-    }
-
-    /// The secret of its own node, as stored.
-    pub async fn secret(&self) -> String {
-        let secrets: Api<Secret> = Api::namespaced(self.client().await, "cocoasyncer-system");
-        let data = secrets.get(&self.name).await.unwrap().data.unwrap();
-        String::from_utf8(data["cocoaSecret"].0.clone()).unwrap()
-    }
-
-    /// The reason of a service's condition `kind`.
-    pub async fn reason(&self, service: &str, kind: &str) -> Option<(String, String)> {
-        let status = self.services().await.get(service).await.ok()?.status?;
-        let found = status.conditions.into_iter().find(|condition| condition.type_ == kind)?;
-        Some((found.reason, found.message))
-    }
-
-    /// Waits until a service's condition `kind` has this reason; returns the message.
-    pub async fn becomes(&self, service: &str, kind: &str, reason: &str) -> String {
-        wait(&format!("{service} has {kind} {reason}"), || async {
-            self.reason(service, kind).await.filter(|found| found.0 == reason).map(|found| found.1)
-        })
-        .await
-    }
-
-    /// A sample of the metrics at the operations port.
-    pub async fn metric(&self, sample: &str) -> Option<f64> {
-        let (_, text) = self.get(self.at.ops, "/metrics").await?;
-        text.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok())
     }
 }
 
