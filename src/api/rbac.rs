@@ -101,15 +101,6 @@ pub const TABLE: &[Right] = &[
         &["create", "patch"],
         "events lie where what they tell of lies, and our kinds may lie in any namespace",
     ),
-    Right {
-        names: &["apps.cocoasyncer.io", "cocoanodes.cocoasyncer.io", "managedservices.cocoasyncer.io"],
-        ..right(
-            Scope::Cluster,
-            ("apiextensions.k8s.io", "customresourcedefinitions"),
-            &["get"],
-            "the start says which definition is missing",
-        )
-    },
     right(
         Scope::Cluster,
         ("", "namespaces"),

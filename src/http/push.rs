@@ -242,11 +242,7 @@ impl Pushes {
         Err(PushError::Refused(FieldError::new("operator.namespace", words)))
     }
 
-    /// Within a scope the namespaces are there: the rights in them are.
     async fn ensure_namespace(&self, name: &str) -> Result<(), PushError> {
-        if self.scope.places() != [None] {
-            return Ok(());
-        }
         let api: Api<Namespace> = Api::all(self.client.clone());
         let failed = |source| PushError::Api {
             step: "create Namespace",
