@@ -6,6 +6,8 @@ pub mod apps;
 pub mod listening;
 pub mod patience;
 pub mod plane;
+pub mod replica;
+pub mod first;
 pub mod loops;
 pub mod servers;
 pub mod tokens;
@@ -17,17 +19,21 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::watch;
+use tokio_util::sync::DropGuard;
 use tracing::info;
 
+use crate::assembly::first::{Begun, First};
 use crate::assembly::loops::{Loops, Wiring};
 use crate::assembly::patience::Patience;
+use crate::assembly::replica::sit_down;
 use crate::assembly::servers::{Operations, Parts, Sockets};
-use crate::config::{FirstNode, Plane, Settings};
-use crate::controllers::manifests::Manifests;
-use crate::controllers::node::own;
+use crate::config::{Plane, Settings};
+use crate::controllers::lease::turns::Stand;
 use crate::dns::source::LineTables;
 use crate::domain::secret::Secret;
 use crate::process::{DRAIN_DEADLINE, Readiness, Shutdown, Tasks};
+use crate::telemetry::metrics::lease::LeaseMetrics;
 use crate::telemetry::tracing::LogFilter;
 use crate::telemetry::troubles::Troubles;
 
@@ -44,7 +50,9 @@ pub async fn operate(settings: Settings, log: LogFilter) -> anyhow::Result<()> {
     let inputs = Inputs::read(&settings)?;
     let mut sockets = Sockets::bind(&settings).await?;
     let troubles = Troubles::default();
-    let operations = sockets.serve_operations(log, &readiness, &troubles, &shutdown, &mut tasks)?;
+    let standing = watch::Sender::default();
+    let told = (&readiness, &troubles, standing.subscribe());
+    let operations = sockets.serve_operations(&settings, log, told, &shutdown, &mut tasks)?;
     let listening = sockets.listening.clone();
     let (client, embedded, patience) = match &settings.plane {
         Plane::Embedded(embedded) => {
@@ -62,22 +70,36 @@ pub async fn operate(settings: Settings, log: LogFilter) -> anyhow::Result<()> {
     readiness.take("control-plane").ready();
     let mut first_node = settings.first_node.clone();
     listening.complete(&mut first_node);
-    let first = First { settings: &settings, node: &first_node, secret: inputs.secret, client: &client };
-    let started = match first.make(&patience, &readiness, &shutdown, &mut tasks).await {
-        Ok(None) => Ok(()),
-        Ok(Some(())) => {
+    let metrics = LeaseMetrics::new(&settings.node);
+    metrics.register(&operations.registry).context("register the replica's metrics")?;
+    let mut seat = sit_down(&settings, &client, &standing, metrics, &mut tasks)?;
+    let first = First { settings: &settings, node: first_node.object(&settings.node), secret: inputs.secret };
+    let waiting = readiness.take("node");
+    let begun = patience.with(&waiting, async || first.begin(&client, &mut seat.0, &shutdown).await).await;
+    let started = match begun.map(Option::flatten) {
+        Ok(Some(begun)) => {
+            waiting.ready();
+            let tables = inputs.tables;
             let starting = Starting {
                 settings: &settings,
                 client,
                 patience,
                 troubles,
                 sockets,
-                tables: inputs.tables,
+                tables,
                 operations,
+                seat,
+                begun,
             };
             starting.start(&readiness, &shutdown, &mut tasks).await
         }
-        Err(error) => Err(error),
+        // It was stopped while it waited.
+        Ok(None) => Ok(drop(seat)),
+        Err(error) => {
+            // Else the lease's task would wait for what will never be written.
+            drop(seat);
+            Err(error)
+        }
     };
     if let Err(error) = started {
         shutdown.drain();
@@ -121,50 +143,10 @@ impl Inputs {
     }
 }
 
-/// What must exist before the loops start: what lies in the manifests folders, what the old configuration says, and
-/// this process's own node.
-struct First<'a> {
-    settings: &'a Settings,
-    node: &'a FirstNode,
-    secret: Option<Secret>,
-    client: &'a Client,
-}
-
-impl First<'_> {
-    /// Makes it; `Ok(None)`: the process is to end.
-    async fn make(
-        self,
-        patience: &Patience,
-        readiness: &Readiness,
-        shutdown: &Shutdown,
-        tasks: &mut Tasks,
-    ) -> anyhow::Result<Option<()>> {
-        let Self { settings, node, secret, client } = self;
-        let ready = readiness.take("node");
-        if let Some(path) = &settings.old_config {
-            let import = async || plane::import_old_config(client, path, settings).await;
-            if patience.with(&ready, import).await?.is_none() {
-                return Ok(None);
-            }
-        }
-        if !settings.manifests.is_empty() {
-            let mut manifests = Manifests::new(client.clone(), settings.manifests.clone());
-            let pass = manifests.pass().await;
-            info!(applied = pass.applied, failed = pass.failed, refused = pass.refused, "manifests applied");
-            tasks.spawn_infallible("manifests", manifests.run(shutdown.token(), |_| ()));
-        }
-        let node = node.object(&settings.node);
-        let ensure = async || {
-            let done = own::ensure(client, settings.scope.system(), &node, secret.clone()).await;
-            done.context("this process's own CocoaNode")
-        };
-        let made = patience.with(&ready, ensure).await?;
-        Ok(made.inspect(|()| ready.ready()))
-    }
-}
-
 /// What the loops and the servers are started from.
 struct Starting<'a> {
+    seat: (Stand, DropGuard),
+    begun: Begun,
     settings: &'a Settings,
     client: Client,
     patience: Patience,
@@ -181,7 +163,7 @@ impl Starting<'_> {
         shutdown: &Shutdown,
         tasks: &mut Tasks,
     ) -> anyhow::Result<()> {
-        let Self { settings, client, patience, troubles, sockets, tables, operations } = self;
+        let Self { settings, client, patience, troubles, sockets, tables, operations, seat, begun } = self;
         let wiring = Wiring {
             settings,
             client: client.clone(),
@@ -192,6 +174,8 @@ impl Starting<'_> {
             registry: &operations.registry,
             readiness,
             troubles,
+            seat,
+            begun,
         };
         let Some(loops) = Loops::start(wiring, shutdown, tasks).await? else { return Ok(()) };
         sockets.serve(Parts { settings, client, loops: &loops, operations }, readiness, shutdown, tasks)

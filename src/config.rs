@@ -11,7 +11,8 @@ use crate::api::node::{AddressSource, CocoaNode, CocoaNodeSpec, Echo, Liveness, 
 use crate::api::vocab::{Line, NetworkType, WorkMode};
 use crate::config::apps::{AppFlags, Apps};
 use crate::config::checks::{
-    ADDRESS, apart, authority, existing, first_node, listen, log, networks, node_name, parsed, scope,
+    ADDRESS, apart, authority, existing, first_node, lease_seconds, listen, log, networks, node_name, parsed,
+    scope,
 };
 use crate::config::webhook::{Webhook, WebhookFlags};
 use crate::domain::marks::OwnerId;
@@ -72,7 +73,14 @@ pub struct Settings {
     pub webhook: Option<Webhook>,
     /// What is logged.
     pub log: Log,
+    /// The host's name, a pod's in a cluster: what this replica calls itself begins with it.
+    pub host: String,
+    /// How long the lease of replicas lasts, in seconds, 6 to 60.
+    pub lease_seconds: u32,
 }
+
+/// How long the lease of replicas lasts unless told otherwise, in seconds.
+pub const DEFAULT_LEASE_SECONDS: u32 = 9;
 
 /// Where the objects live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,6 +221,7 @@ pub struct Flags {
     pub apps: AppFlags,
     pub log: String,
     pub log_format: String,
+    pub lease_seconds: u32,
 }
 
 /// The flags of `standalone` alone.
@@ -259,6 +268,11 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Whether there may be other replicas of this node.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.plane, Plane::Cluster(_))
+    }
+
     fn of(flags: Flags, plane: Plane) -> Result<Self, FieldError> {
         let node = node_name(&flags)?;
         let listen = listen(&flags)?;
@@ -267,6 +281,8 @@ impl Settings {
             return Err(FieldError::new("--api-rate", "must be 1 to 100000 calls a second"));
         }
         Ok(Self {
+            host: flags.host_name.clone(),
+            lease_seconds: lease_seconds(&flags)?,
             first_node: first_node(&flags, &node, listen.api)?,
             reveal_credentials_to: networks(&flags.reveal_credentials_to)?,
             authority: authority(&flags)?,
@@ -349,6 +365,7 @@ mod tests {
             echo_agreement: 1,
             log: "info".into(),
             log_format: "text".into(),
+            lease_seconds: DEFAULT_LEASE_SECONDS,
             apps: AppFlags { docker: "none".into(), auth: "token".into(), at_once: 1, ..AppFlags::default() },
             ..Flags::default()
         }
@@ -426,6 +443,8 @@ mod tests {
         check("--name-server", "empty label", |f, _| f.name_servers = one("ns..example.com"));
         check("--owner-id", "1 to 20", |f, _| f.owner_id = Some("Ours".into()));
         check("--log", "write e.g.", |f, _| f.log = "cocoasyncer=noisy".into());
+        check("--lease-seconds", "6 to 60", |f, _| f.lease_seconds = 5);
+        check("--lease-seconds", "6 to 60", |f, _| f.lease_seconds = 61);
         check("--log-format", "text, json", |f, _| f.log_format = "xml".into());
     }
 }

@@ -150,6 +150,22 @@ impl Shutdown {
         self.drain.clone()
     }
 
+    /// A token that is cancelled so long after draining began: whoever sends requests here needs a moment to hear that
+    /// this process is no longer ready. Call it inside the runtime.
+    pub fn lingering(&self, long: Duration) -> CancellationToken {
+        let (shutdown, token) = (self.clone(), CancellationToken::new());
+        let cancelled = token.clone();
+        tokio::spawn(async move {
+            shutdown.draining().await;
+            tokio::select! {
+                () = shutdown.aborted() => {}
+                () = tokio::time::sleep(long) => {}
+            }
+            cancelled.cancel();
+        });
+        token
+    }
+
     /// Ends when draining begins.
     pub async fn draining(&self) {
         self.drain.cancelled().await;
@@ -393,6 +409,17 @@ mod tests {
         assert_eq!(failed.to_string(), "task odd failed");
         assert_eq!(failed.source().unwrap().to_string(), "no luck");
         assert_eq!(start("panics").await.unwrap_err().to_string(), "task odd panicked: oh no");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lingers_ends_a_moment_after_the_wish_to_stop() {
+        let shutdown = Shutdown::new();
+        let lingering = shutdown.lingering(Duration::from_secs(3));
+        shutdown.drain();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!lingering.is_cancelled());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(lingering.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]

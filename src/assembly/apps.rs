@@ -1,5 +1,6 @@
-//! Starts what applications need and joins it: the catalogue, the runtimes, the loop, and what the App API asks of them.
+//! What applications need, joined: the catalogue, the runtimes, the loop of each role, and what the App API asks of them.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,9 @@ use crate::config::{Plane, Settings};
 use crate::controllers::admission::Rules;
 use crate::controllers::app::shared::{AppContext, Runtimes};
 use crate::controllers::catalog::LOOK_EVERY;
-use crate::controllers::shared::context::Context;
+use crate::controllers::lease::fence::Fence;
+use crate::controllers::lease::runtime::FencedRuntime;
+use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::{app, catalog};
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::kubernetes::Options;
@@ -33,19 +36,34 @@ use crate::telemetry::metrics::catalog::CatalogMetrics;
 use crate::telemetry::metrics::http::HttpMetrics;
 
 /// What the App API is made of.
-pub struct Applications {
-    views: watch::Receiver<Arc<AppsView>>,
+#[derive(Clone)]
+pub struct Faces {
+    /// Has seen none of the views.
+    unseen: watch::Receiver<Arc<AppsView>>,
     library: Library,
     senses: Senses,
     settings: AppApiSettings,
     rules: Rules,
 }
 
+/// What the loops of applications are made of.
+pub struct Applications {
+    views: watch::Sender<Arc<AppsView>>,
+    faces: Faces,
+    /// Falls once the whole catalogue has been read: before that, an application that is not in it may only not have been
+    /// read yet.
+    known: CancellationToken,
+    docker: Option<Arc<dyn Runtime>>,
+    kubernetes: bool,
+    rules: app::shared::Settings,
+    metrics: AppMetrics,
+}
+
 impl Applications {
-    /// Starts the catalogue's loop and the applications'.
+    /// Starts the catalogue's loop.
     pub async fn start(
         settings: &Settings,
-        ctx: Context,
+        ctx: &Context,
         registry: &Registry,
         stop: &CancellationToken,
         tasks: &mut Tasks,
@@ -55,19 +73,13 @@ impl Applications {
             AppAuth::Tokens { file, made } => Auth::Tokens(tokens::read(file, *made)?),
         };
         let library = Library::of(Vec::<Offer>::new());
-        let known = catalogue(settings, &ctx, &library, registry, stop, tasks).await?;
+        let known = catalogue(settings, ctx, &library, registry, stop, tasks).await?;
         let metrics = AppMetrics::default();
         metrics.register(registry).context("register the applications' metrics")?;
         let docker = docker(settings)?;
-        let kubernetes = match &settings.plane {
-            Plane::Cluster(_) => {
-                let runtime = KubernetesRuntime::new(ctx.client.clone(), Options::default());
-                Some(Arc::new(runtime.within(ctx.scope().clone())) as Arc<dyn Runtime>)
-            }
-            // A plane alone starts no pods.
-            Plane::Embedded(_) => None,
-        };
-        let senses = senses(docker.clone(), kubernetes.clone());
+        // A plane alone starts no pods.
+        let kubernetes = matches!(settings.plane, Plane::Cluster(_));
+        let senses = senses(docker.clone(), kubernetes.then(|| cluster(ctx)));
         let host = settings.apps.host.clone().or_else(|| public_host(settings));
         let rules = app::shared::Settings {
             allow: settings.apps.allow.clone(),
@@ -79,29 +91,55 @@ impl Applications {
             library: library.clone(),
             policy: rules.allow.clone(),
             docker: docker.is_some(),
-            kubernetes: kubernetes.is_some(),
+            kubernetes,
         };
-        let apps = AppContext::new(ctx, library.clone(), Runtimes { docker, kubernetes }, rules, metrics);
-        let (views, seen) = watch::channel(Arc::default());
-        let until = stop.clone();
-        tasks.spawn_infallible("applications", async move {
-            // Before the whole catalogue is read, an application that is not in it may only not have been read yet.
-            if until.run_until_cancelled(known.cancelled()).await.is_some() {
-                app::run(apps, views, until).await;
-            }
-        });
+        let (views, unseen) = watch::channel(Arc::default());
         let api = AppApiSettings {
             namespace: settings.apps.namespace.clone(),
             auth,
             always_200: settings.apps.always_200,
         };
-        Ok(Self { views: seen, library, senses, settings: api, rules: judging })
+        let faces = Faces { unseen, library, senses, settings: api, rules: judging };
+        Ok(Self { views, faces, known, docker, kubernetes, rules, metrics })
     }
 
+    /// The loop of a role: `ctx` writes through `fence`, and so do the runtimes.
+    pub fn work(
+        &self,
+        ctx: Context,
+        fence: &Fence,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let around =
+            |inner: Arc<dyn Runtime>| Arc::new(FencedRuntime::new(inner, fence.clone())) as Arc<dyn Runtime>;
+        let docker = self.docker.clone().map(around);
+        let kubernetes = self.kubernetes.then(|| around(cluster(&ctx)));
+        let (role, runtimes) = (ctx.role, Runtimes { docker, kubernetes });
+        let (library, rules) = (self.faces.library.clone(), self.rules.clone());
+        let apps = AppContext::new(ctx, library, runtimes, rules, self.metrics.clone());
+        let (views, known) = (self.views.clone(), self.known.clone());
+        async move {
+            if stop.run_until_cancelled(known.cancelled()).await.is_none() {
+                return;
+            }
+            match role {
+                Role::Active => app::run(apps, views, stop).await,
+                Role::Standby => app::standby::run(apps, views, stop).await,
+            }
+        }
+    }
+
+    /// What the App API is made of.
+    pub fn faces(&self) -> Faces {
+        self.faces.clone()
+    }
+}
+
+impl Faces {
     /// The App API's state.
     pub fn state(&self, client: Client, http: &HttpMetrics) -> Arc<AppState> {
-        let Self { views, library, senses, settings, rules: _ } = self;
-        AppState::new(views.clone(), library.clone(), client, settings.clone(), senses.clone(), http)
+        let Self { unseen, library, senses, settings, rules: _ } = self;
+        AppState::new(unseen.clone(), library.clone(), client, settings.clone(), senses.clone(), http)
     }
 
     /// What Apps are judged by before they are stored.
@@ -117,8 +155,13 @@ impl Applications {
 
     /// The applications as they change.
     pub fn views(&self) -> watch::Receiver<Arc<AppsView>> {
-        self.views.clone()
+        self.unseen.clone()
     }
+}
+
+fn cluster(ctx: &Context) -> Arc<dyn Runtime> {
+    let runtime = KubernetesRuntime::new(ctx.client.clone(), Options::default());
+    Arc::new(runtime.within(ctx.scope().clone()))
 }
 
 /// Reads the folders, starts to follow all sources; the token falls once ConfigMaps have been read too.

@@ -7,27 +7,28 @@ use arc_swap::ArcSwap;
 use kube::Client;
 use prometheus::Registry;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::assembly::accounts::opener;
-use crate::assembly::apps::Applications;
+use crate::assembly::apps::{Applications, Faces};
+use crate::assembly::first::Begun;
 use crate::assembly::patience::Patience;
+use crate::assembly::replica::Replica;
 use crate::config::Settings;
-use crate::controllers::accounts::{self, Directory, Open};
 use crate::controllers::admission::Judge;
 use crate::controllers::board::Board;
-use crate::controllers::local::LineTableSink;
-use crate::controllers::node::{addresses, beats, report, secrets};
-use crate::controllers::serials::Serials;
+use crate::controllers::lease::fence::Fence;
+use crate::controllers::lease::turns::{self, Stand};
+use crate::controllers::local::{Inside, LineTableSink};
+use crate::controllers::node::{beats, secrets};
+use crate::controllers::serials::{Noting, Serials};
 use crate::controllers::service::retained::Retained;
-use crate::controllers::shared::context::{Clock, Context};
-use crate::controllers::snapshot::Snapshot;
+use crate::controllers::shared::context::{Clock, Context, Role};
+use crate::controllers::snapshot::{self, Snapshot};
 use crate::controllers::stores::Stores;
 use crate::controllers::view::{self, Facts};
-use crate::controllers::{local, owner, service, snapshot, sync};
 use crate::dns::source::LineTables;
-use crate::domain::marks::OwnerId;
-use crate::domain::names::{DnsName, FieldError};
+use crate::domain::names::FieldError;
 use crate::domain::records::ZoneId;
 use crate::domain::view::ClusterView;
 use crate::domain::zone::Zones;
@@ -48,7 +49,7 @@ pub struct Loops {
     /// Who is on which line.
     pub tables: Arc<LineTables>,
     /// The applications.
-    pub apps: Applications,
+    pub apps: Faces,
     /// What the webhook judges by.
     pub judge: Judge,
     /// Cancelled once the zones hold what they held before this process started.
@@ -87,6 +88,10 @@ pub struct Wiring<'a> {
     pub readiness: &'a Readiness,
     /// What is wrong though they are.
     pub troubles: Troubles,
+    /// The place at the lease, given up when the guard is dropped.
+    pub seat: (Stand, DropGuard),
+    /// What the start found or made.
+    pub begun: Begun,
 }
 
 impl Loops {
@@ -96,8 +101,9 @@ impl Loops {
         shutdown: &Shutdown,
         tasks: &mut Tasks,
     ) -> anyhow::Result<Option<Self>> {
-        let Wiring { settings, client, patience, clock, api_port, tables, registry, readiness, troubles } =
-            wiring;
+        let Wiring { settings, client, patience, clock, api_port, tables, registry, readiness, .. } = wiring;
+        let (troubles, (stand, leave), Begun { owner, manifests, late }) =
+            (wiring.troubles, wiring.seat, wiring.begun);
         let stop = shutdown.token();
         let zones: Arc<ArcSwap<Zones>> = Arc::default();
         let seconds = clock.clone();
@@ -115,128 +121,110 @@ impl Loops {
         let scope = Arc::new(settings.scope.clone());
         let stores =
             Stores::start(&client, &scope, &stop, &mut |name, watch| tasks.spawn_infallible(name, watch));
-        let mut ctx =
+        let mut plain =
             Context::new(client.clone(), settings.node.clone(), stores, clock, provider_for, metrics);
-        ctx.troubles = troubles;
-        let apps = Applications::start(settings, ctx.clone(), registry, &stop, tasks).await?;
+        plain.troubles = troubles;
+        // Whatever is not started for a role writes nothing.
+        let ctx = plain.behind(Role::Standby, &Fence::closed());
+        let apps = Applications::start(settings, &ctx, registry, &stop, tasks).await?;
         let waiting = readiness.take("caches");
         let kept = patience.with(&waiting, async || Kept::load(&client, scope.system(), settings).await);
-        let Some(Kept { owner, retained, serials }) = kept.await? else { return Ok(None) };
-        let joined = Joined {
+        let Some(Kept { retained, serials }) = kept.await? else { return Ok(None) };
+        let facts = Facts { api_port, reverse_proxy: settings.reverse_proxy };
+        let replica = Replica {
             apps,
-            owner: watch::Sender::new(owner),
-            owner_fixed: settings.owner_id.clone(),
-            facts: Facts { api_port, reverse_proxy: settings.reverse_proxy },
+            facts,
+            board: Board::default(),
+            snapshots: watch::Sender::new(None),
+            views: watch::Sender::new(Arc::new(view::empty(&ctx, facts))),
+            secrets: watch::Sender::default(),
+            fed: watch::Sender::new(()),
+            directory: watch::Sender::default(),
+            owner: (watch::Sender::new(owner), settings.owner_id.clone()),
+            inside: Inside {
+                local,
+                name_servers: settings.authority.name_servers.clone(),
+                retained: retained.clone(),
+                tables: Arc::new(Tables(tables.clone())),
+                serials,
+            },
             retained,
-            serials,
-            peers: PeerClient::new().context("make the client of the peers")?,
-            name_servers: settings.authority.name_servers.clone(),
-            tables,
-            ctx,
-            local,
+            seeded: CancellationToken::new(),
             open,
+            peers: PeerClient::new().context("make the client of the peers")?,
+            manifests,
+            shared: settings.is_shared(),
+            late: late.then(|| settings.clone()),
+            // Each role puts a fence of its own around it.
+            ctx: plain,
         };
-        Ok(Some(joined.spawn(zones, readiness, &stop, tasks)))
+        let seat = (stand, leave);
+        Ok(Some(begin(ctx, replica, seat, Shown { zones, tables }, readiness, &stop, tasks)))
     }
 }
 
 /// What earlier processes left in the system namespace.
 struct Kept {
-    owner: Option<OwnerId>,
     retained: Retained,
     serials: Serials,
 }
 
 impl Kept {
     async fn load(client: &Client, system: &str, settings: &Settings) -> anyhow::Result<Self> {
-        let owner = owner::load(client, system, &settings.node, settings.owner_id.as_ref()).await;
+        // Replicas answer for the same zones, and one serial tells one content.
+        let noting = if settings.is_shared() { Noting::All } else { Noting::Ahead };
         Ok(Self {
-            owner: owner.context("who marks this installation's records")?,
             retained: Retained::load(client, system).await.context("read the records that were retained")?,
-            serials: Serials::load(client, system).await.context("read the serials of the zones")?,
+            serials: Serials::load(client, system, noting).await.context("read the serials of the zones")?,
         })
     }
 }
 
-struct Joined {
-    apps: Applications,
-    ctx: Context,
-    facts: Facts,
-    retained: Retained,
-    serials: Serials,
-    peers: PeerClient,
-    local: Arc<LocalProvider>,
-    owner: watch::Sender<Option<OwnerId>>,
-    owner_fixed: Option<OwnerId>,
-    name_servers: Vec<DnsName>,
+/// What is shown of the loops beside the views.
+struct Shown {
+    zones: Arc<ArcSwap<Zones>>,
     tables: Arc<LineTables>,
-    open: Open,
 }
 
-impl Joined {
-    fn spawn(
-        self,
-        zones: Arc<ArcSwap<Zones>>,
-        readiness: &Readiness,
-        stop: &CancellationToken,
-        tasks: &mut Tasks,
-    ) -> Loops {
-        let Self {
-            apps,
-            ctx,
-            facts,
-            retained,
-            serials,
-            peers,
-            local,
-            owner,
-            owner_fixed,
-            name_servers,
-            tables,
-            open,
-        } = self;
-        let stop = || stop.clone();
-        let board = Board::default();
-        let snapshots = watch::Sender::<Option<Arc<Snapshot>>>::new(None);
-        let views = watch::Sender::new(Arc::new(view::empty(&ctx, facts)));
-        let (known, fed) = (watch::Sender::default(), watch::Sender::new(()));
-        let directory = watch::Sender::<Arc<Directory>>::default();
-        let seen = || snapshots.subscribe();
-        let judge = Judge { ctx: ctx.clone(), snapshots: seen(), rules: apps.rules() };
-        let loops = Loops {
-            views: views.subscribe(),
-            zones,
-            tables: tables.clone(),
-            apps,
-            judge,
-            seeded: CancellationToken::new(),
-        };
-        let sink: Arc<dyn LineTableSink> = Arc::new(Tables(tables));
-        let retained_too = retained.clone();
-        let inside = local::Inside { local, name_servers, retained: retained_too, tables: sink, serials };
-        let beating =
-            beats::run(ctx.clone(), board.clone(), peers.clone(), seen(), known.subscribe(), stop());
-        let (secrets, markers, marked_by) = (known.subscribe(), owner.subscribe(), owner.subscribe());
-        let viewing = view::Sources { snapshots: seen(), secrets, fed: fed.subscribe(), owner: markers };
-        let feeding = beats::feed(ctx.clone(), board.clone(), seen(), fed, stop());
-        tasks.spawn_infallible("caches", ready_when_seen(readiness.take("caches"), seen(), stop()));
-        tasks.spawn_infallible("owner id", owner::run(ctx.clone(), owner_fixed, owner, stop()));
-        tasks.spawn_infallible("own watchdog", feeding);
-        tasks.spawn_infallible("beats", beating);
-        tasks.spawn_infallible("addresses", addresses::run(ctx.clone(), board.clone(), seen(), stop()));
-        tasks.spawn_infallible("nodes' statuses", report::run(ctx.clone(), seen(), stop()));
-        tasks.spawn_infallible("services", service::run(ctx.clone(), retained, seen(), stop()));
-        tasks
-            .spawn_infallible("zones", local::run(ctx.clone(), inside, seen(), loops.seeded.clone(), stop()));
-        tasks.spawn_infallible("view", view::run(ctx.clone(), facts, board.clone(), viewing, views, stop()));
-        tasks.spawn_infallible("pushes", sync::run(peers, ctx.metrics.clone(), loops.views.clone(), stop()));
-        tasks.spawn_infallible("nodes' secrets", secrets::run(ctx.clone(), seen(), known, stop()));
-        let placing = directory.subscribe();
-        let accounts = accounts::run(ctx.clone(), open, marked_by, seen(), directory, stop());
-        tasks.spawn_infallible("accounts", accounts);
-        tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, placing, snapshots, stop()));
-        loops
-    }
+/// Starts what runs whatever the role, and the one that follows the role.
+fn begin(
+    ctx: Context,
+    replica: Replica,
+    (stand, leave): (Stand, DropGuard),
+    Shown { zones, tables }: Shown,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+    tasks: &mut Tasks,
+) -> Loops {
+    let stop = || stop.clone();
+    let (board, snapshots) = (replica.board.clone(), replica.snapshots.clone());
+    let seen = || snapshots.subscribe();
+    let (known, placing) = (replica.secrets.clone(), replica.directory.subscribe());
+    let loops = Loops {
+        views: replica.views.subscribe(),
+        zones,
+        tables,
+        apps: replica.apps.faces(),
+        judge: Judge { ctx: ctx.clone(), snapshots: seen(), rules: replica.apps.faces().rules() },
+        seeded: replica.seeded.clone(),
+    };
+    let beating =
+        beats::run(ctx.clone(), board.clone(), replica.peers.clone(), seen(), known.subscribe(), stop());
+    let feeding = beats::feed(ctx.clone(), board.clone(), seen(), replica.fed.clone(), stop());
+    let reading = secrets::run(ctx.clone(), seen(), known, stop());
+    tasks.spawn_infallible("caches", ready_when_seen(readiness.take("caches"), seen(), stop()));
+    tasks.spawn_infallible("own watchdog", feeding);
+    tasks.spawn_infallible("beats", beating);
+    tasks.spawn_infallible("nodes' secrets", reading);
+    tasks.spawn_infallible("snapshots", snapshot::run(ctx, board, placing, snapshots.clone(), stop()));
+    let following = turns::run(stand, replica, stop());
+    tasks.spawn("replica", async move {
+        let ended = following.await;
+        // Nothing more is written: another replica may take over.
+        drop(leave);
+        ended
+    });
+    loops
 }
 
 async fn ready_when_seen(

@@ -7,11 +7,13 @@ use anyhow::Context as _;
 use kube::Client;
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use crate::assembly::apps::Applications;
+use crate::assembly::apps::Faces;
 use crate::assembly::listening::Listening;
 use crate::assembly::loops::Loops;
 use crate::config::{Plane, Settings};
+use crate::controllers::lease::fence::Standing;
 use crate::controlplane::serve::listen;
 use crate::dns;
 use crate::dns::handler::Brain;
@@ -94,9 +96,9 @@ impl Sockets {
     /// Serves the operations port at once, so that whoever asks during a long start hears who is missing.
     pub fn serve_operations(
         &mut self,
+        settings: &Settings,
         log: LogFilter,
-        readiness: &Readiness,
-        troubles: &Troubles,
+        (readiness, troubles, standing): (&Readiness, &Troubles, watch::Receiver<Standing>),
         shutdown: &Shutdown,
         tasks: &mut Tasks,
     ) -> anyhow::Result<Operations> {
@@ -110,11 +112,12 @@ impl Sockets {
         let admin = admin::router(AdminState {
             missing: Arc::new(move || readers.missing()),
             troubles: Arc::new(move || troubles.words()),
+            replica: Arc::new(move || told(&standing.borrow())),
             metrics: Arc::new(move || state.get().map_or_else(|| text(&early), |state| state.metrics_text())),
             log: Some(log),
         });
         if let Some(ops) = self.ops.take() {
-            let until = shutdown.token().cancelled_owned();
+            let until = shutdown.lingering(linger(settings)).cancelled_owned();
             tasks.spawn_infallible("operations", ops.serve(admin, http.clone(), Limits::default(), until));
         }
         Ok(operations)
@@ -130,7 +133,7 @@ impl Sockets {
     ) -> anyhow::Result<()> {
         let Parts { settings, client, loops, operations } = parts;
         let Operations { registry, http, api: shown } = operations;
-        let stop = shutdown.token();
+        let stop = shutdown.lingering(linger(settings));
         let metrics = DnsMetrics::new().context("make the DNS metrics")?;
         metrics.register(&registry).context("register the DNS metrics")?;
         let brain = Brain { zones: loops.zones.clone(), lines: loops.tables.current(), metrics };
@@ -172,7 +175,7 @@ impl Sockets {
             let _ = until.run_until_cancelled(passing).await;
         });
         let api = crate::http::router(state).merge(crate::http::app::router(apps));
-        let apps = Applications::known(loops.apps.views());
+        let apps = Faces::known(loops.apps.views());
         let (ready, bound, mut views) = (readiness.take("http"), self.api, loops.views.clone());
         tasks.spawn_infallible("v1 API", async move {
             let cluster = async { drop(views.wait_for(|view| knows_itself(view)).await) };
@@ -185,6 +188,22 @@ impl Sockets {
         });
         Ok(())
     }
+}
+
+/// How long the servers go on after the wish to stop: a cluster sends requests until all its nodes have heard that this
+/// pod is not ready. Shorter than peers need to miss a watchdog that is fed no more.
+fn linger(settings: &Settings) -> Duration {
+    if settings.is_shared() { Duration::from_secs(3) } else { Duration::ZERO }
+}
+
+/// How this replica stands, for people: both are as ready to serve.
+fn told(standing: &Standing) -> (&'static str, Option<String>) {
+    let role = match standing.term {
+        Some(_) => "active",
+        None if standing.known => "standby",
+        None => "unknown",
+    };
+    (role, standing.holder.clone())
 }
 
 /// Whether a view can answer peers: before that the right secret would be refused, and a leader would be no leader.

@@ -11,8 +11,8 @@ use crate::cli::error::CliError;
 use crate::cli::serve_apps::AppArgs;
 use crate::cli::serve_webhook::WebhookArgs;
 use crate::config::{
-    DEFAULT_API, DEFAULT_API_RATE, DEFAULT_DNS, DEFAULT_OPS, DEFAULT_PLANE, Flags, LogFormat, PlaneFlags,
-    Settings,
+    DEFAULT_API, DEFAULT_API_RATE, DEFAULT_DNS, DEFAULT_LEASE_SECONDS, DEFAULT_OPS, DEFAULT_PLANE, Flags,
+    LogFormat, PlaneFlags, Settings,
 };
 use crate::domain::names::FieldError;
 use crate::telemetry::tracing;
@@ -52,6 +52,15 @@ pub struct RunArgs {
         help_heading = "Control plane"
     )]
     api_rate: u32,
+    /// How long the lease lasts by which replicas in a cluster agree on who writes; after a crash another one takes over
+    /// within this time
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = DEFAULT_LEASE_SECONDS,
+        env = "COCOASYNCER_LEASE_SECONDS"
+    )]
+    lease_seconds: u32,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -277,6 +286,7 @@ impl ServerArgs {
             apps: apps.flags(),
             log,
             log_format,
+            lease_seconds: DEFAULT_LEASE_SECONDS,
         }
     }
 }
@@ -288,8 +298,8 @@ pub async fn standalone(args: StandaloneArgs, access: &Access) -> Result<ExitCod
 
 /// Runs a node with a cluster, until it is told to stop.
 pub async fn run(args: RunArgs, access: &Access) -> Result<ExitCode, CliError> {
-    let RunArgs { namespaces, api_rate, server, webhook } = args;
-    let flags = Flags { namespaces, api_rate, ..server.flags(host_name(), access) };
+    let RunArgs { namespaces, api_rate, lease_seconds, server, webhook } = args;
+    let flags = Flags { namespaces, api_rate, lease_seconds, ..server.flags(host_name(), access) };
     operate(Settings::in_cluster(flags, access.cluster(), webhook.flags())?).await
 }
 

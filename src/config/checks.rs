@@ -281,6 +281,14 @@ pub(super) fn existing(
     }
 }
 
+/// Shorter than 6 s a slow answer costs the term; longer than a minute nobody would wait.
+pub(super) fn lease_seconds(flags: &Flags) -> Result<u32, FieldError> {
+    match flags.lease_seconds {
+        seconds @ 6..=60 => Ok(seconds),
+        other => Err(FieldError::new("--lease-seconds", format!("{other} is out of range: 6 to 60"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,11 +2,13 @@
 //! that an old push never undoes a newer one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, Patch, PatchParams};
+use tokio::time::Instant;
 
 use crate::api::vocab::WorkMode;
 use crate::controllers::shared::context::Context;
@@ -18,6 +20,11 @@ use crate::domain::view::ClusterView;
 pub const GENERATION_CONFIG_MAP: &str = "cocoasyncer-generation";
 /// Its key for the generation.
 pub const GENERATION_KEY: &str = "generation";
+
+/// A standby looks at most so often for what the active replica has not written yet.
+const LOOK: Duration = Duration::from_secs(2);
+/// And waits no longer than this.
+const BRIEF: Duration = Duration::from_millis(500);
 
 /// What is remembered of the cluster across restarts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +63,39 @@ pub async fn remember(
     }
     *remembered = Some(next.clone());
     Ok(next)
+}
+
+/// What a standby knows of the generation: what the active replica wrote. It never waits long, for the watchdog that
+/// peers read goes with the view.
+#[derive(Debug, Default)]
+pub struct Heard {
+    known: Option<Remembered>,
+    looked: Option<Instant>,
+}
+
+impl Heard {
+    /// Of a replica that showed this view last.
+    pub fn of(view: &ClusterView) -> Self {
+        let known = (!view.nodes.is_empty()).then(|| Remembered {
+            generation: view.generation,
+            digest: String::new(),
+            created_at: view.created_at,
+            updated_at: view.updated_at,
+        });
+        Self { known, looked: None }
+    }
+
+    /// What is remembered, read anew where it is not of this `digest`; none: that was never read.
+    pub async fn look(&mut self, ctx: &Context, digest: &str) -> Option<Remembered> {
+        let right = self.known.as_ref().is_some_and(|known| known.digest == digest);
+        if !right && self.looked.is_none_or(|at| LOOK <= at.elapsed()) {
+            self.looked = Some(Instant::now());
+            if let Ok(Ok(Some(found))) = tokio::time::timeout(BRIEF, load(ctx)).await {
+                self.known = Some(found);
+            }
+        }
+        self.known.clone()
+    }
 }
 
 /// A digest of what a push carries and an operator can change; beats and addresses are not in it, secrets only so.

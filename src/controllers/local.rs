@@ -4,17 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::vocab::PlatformProvider;
-use crate::controllers::serials::Serials;
+use crate::controllers::serials::{Noting, Serials};
 use crate::controllers::service::retained::Retained;
 use crate::controllers::service::zone::last_known;
-use crate::controllers::shared::context::Context;
+use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::names::{DnsName, FieldError};
 use crate::domain::zone::content::NameServer;
@@ -29,7 +31,13 @@ pub trait LineTableSink: Send + Sync {
     fn remove(&self, source: &str) -> Result<bool, FieldError>;
 }
 
+/// So long after a change a standby looks for the serials that the active replica noted with it.
+const LOOK: Duration = Duration::from_secs(2);
+/// And waits no longer than this: nothing but the serial is late.
+const BRIEF: Duration = Duration::from_millis(500);
+
 /// The DNS server inside, as this loop knows it.
+#[derive(Clone)]
 pub struct Inside {
     /// Its zones' only writer.
     pub local: Arc<LocalProvider>,
@@ -39,7 +47,7 @@ pub struct Inside {
     pub retained: Retained,
     /// Takes line tables.
     pub tables: Arc<dyn LineTableSink>,
-    /// Serials that earlier processes noted.
+    /// Serials that others noted.
     pub serials: Serials,
 }
 
@@ -52,26 +60,73 @@ pub async fn run(
     seeded: CancellationToken,
     stop: CancellationToken,
 ) {
-    let Inside { local, name_servers, retained, tables, mut serials } = inside;
+    let Inside { local, name_servers, retained, tables, serials } = inside;
     local.go_on_from(serials.noted());
+    match ctx.role {
+        Role::Active => {
+            local.catch_up(&serials.noted());
+            local.lead();
+        }
+        Role::Standby => local.follow(),
+    }
     let mut known = BTreeMap::new();
+    // When a standby looks for serials again.
+    let mut look: Option<Instant> = None;
+    // Waiting for a change marks it as seen, so what was dealt with is known by itself.
+    let mut done: Option<Arc<Snapshot>> = None;
     loop {
-        let snapshot = snapshots.borrow_and_update().clone();
+        let dealt = |snapshot: &Arc<Snapshot>| done.as_ref().is_some_and(|done| Arc::ptr_eq(done, snapshot));
+        let snapshot = snapshots.borrow_and_update().clone().filter(|snapshot| !dealt(snapshot));
         if let Some(snapshot) = snapshot {
+            done = Some(snapshot.clone());
+            if ctx.role == Role::Standby && vanishes(&local, &retained, &snapshot) {
+                // The active replica may have noted that its records stay. Where that can't be read they stay.
+                if let Err(error) = retained.reload(&ctx.client).await {
+                    warn!(error = %error, "retained records are not read anew");
+                }
+            }
             if let Err(error) = zones(&local, &name_servers, &retained, &snapshot, &seeded) {
                 warn!(error = %error, "zones stay as they are");
             }
             line_tables(&ctx, tables.as_ref(), &mut known);
             seeded.cancel();
-            if let Err(error) = serials.note(&ctx.client, &local.ahead()).await {
-                warn!(error = %error, "a zone's serial may fall at the next start: it could not be noted");
+            match ctx.role {
+                Role::Active => note(&ctx, &local, &serials).await,
+                Role::Standby => look = look.or(Some(Instant::now() + LOOK)),
             }
         }
+        let due = look.unwrap_or_else(Instant::now);
         tokio::select! {
             () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(due), if look.is_some() => {
+                look = None;
+                if let Ok(Ok(())) = tokio::time::timeout(BRIEF, serials.reload(&ctx.client)).await {
+                    local.catch_up(&serials.noted());
+                }
+                continue;
+            }
             changed = snapshots.changed() => if changed.is_err() { return },
         }
     }
+}
+
+async fn note(ctx: &Context, local: &LocalProvider, serials: &Serials) {
+    let wanted = match serials.noting() {
+        Noting::Ahead => local.ahead(),
+        Noting::All => local.serials(),
+    };
+    if let Err(error) = serials.note(&ctx.client, &wanted).await {
+        warn!(error = %error, "a zone's serial may fall at the next start: it could not be noted");
+    }
+}
+
+/// Whether a zone that is served has no service any more, and nothing is known to be retained in it.
+fn vanishes(local: &LocalProvider, retained: &Retained, snapshot: &Snapshot) -> bool {
+    let served = |zone: &DnsName| {
+        snapshot.zones.keys().any(|id| id.provider == PlatformProvider::Local && id.zone == *zone)
+    };
+    let kept = retained.zones();
+    local.serials().iter().any(|(zone, _)| !served(zone) && !kept.contains(zone))
 }
 
 fn zones(

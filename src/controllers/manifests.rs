@@ -121,6 +121,13 @@ impl Manifests {
         Self { client, folders, seen: None, applied: BTreeMap::new(), waiting: BTreeMap::new() }
     }
 
+    /// Goes on through another client. Whoever comes first knows what was applied; later ones know nothing, for somebody
+    /// else may have applied other things since.
+    pub fn take_up(&mut self, client: Client) -> Self {
+        let cold = Self::new(client.clone(), self.folders.clone());
+        Self { client, ..std::mem::replace(self, cold) }
+    }
+
     /// Looks at the folder every [`POLL`] until `stop`; `first` is called once the first look is through, so that
     /// whoever must know whether an object exists waits for it.
     pub async fn run(mut self, stop: CancellationToken, first: impl FnOnce(&Pass) + Send) {

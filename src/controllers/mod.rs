@@ -17,6 +17,7 @@
 //! writer of a zone is its worker; the only writer of a kind's status is that kind's `report`.
 
 pub mod shared;
+pub mod lease;
 pub mod stores;
 pub mod board;
 pub mod node;

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::api::node::CocoaNode;
 use crate::api::vocab::WorkMode;
 use crate::api::{OWNER_CONFIG_MAP, OWNER_KEY};
-use crate::controllers::shared::context::Context;
+use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::domain::marks::OwnerId;
 use crate::domain::names::FieldError;
@@ -60,19 +60,24 @@ pub enum OwnerError {
 }
 
 /// The id at the start of a process, as the node `me`: the `fixed` one of a setting, which is kept from then on, else
-/// what is kept, else on a leader a new one. It is kept in the namespace `system`.
+/// what is kept, else on a leader a new one. It is kept in the namespace `system`. A standby keeps nothing and makes
+/// nothing.
 pub async fn load(
     client: &Client,
     system: &str,
     me: &str,
     fixed: Option<&OwnerId>,
+    role: Role,
 ) -> Result<Option<OwnerId>, OwnerError> {
     let maps = &maps(client, system);
     let Some(fixed) = fixed else {
         let node = Api::<CocoaNode>::all(client.clone());
         let node = called("read this process's own CocoaNode", node.get_opt(me)).await?;
-        return settle(maps, None, leads(node.as_ref())).await;
+        return settle(maps, None, role == Role::Active && leads(node.as_ref())).await;
     };
+    if role == Role::Standby {
+        return Ok(Some(fixed.clone()));
+    }
     match kept(maps).await {
         Ok(Some(kept)) if kept == *fixed => return Ok(Some(kept)),
         Ok(Some(kept)) => {
@@ -109,7 +114,8 @@ pub async fn run(
             _ = watched.next() => {}
             () = tokio::time::sleep(AGAIN), if known.is_none() => {}
         }
-        let trouble = match settle(&maps, known.clone(), leads(ctx.stores.node(&ctx.me).as_ref())).await {
+        let leads = ctx.role == Role::Active && leads(ctx.stores.node(&ctx.me).as_ref());
+        let trouble = match settle(&maps, known.clone(), leads).await {
             Ok(kept) => {
                 let next = fixed.clone().or(kept);
                 if let (Some(before), Some(next)) = (&known, &next)

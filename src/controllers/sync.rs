@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::vocab::WorkMode;
+use crate::controllers::lease::fence::Fence;
 use crate::controllers::shared::keyed::Keyed;
 use crate::domain::liveness::Life;
 use crate::domain::secret::Secret;
@@ -66,10 +67,11 @@ impl Renderings {
     }
 }
 
-/// Pushes until `stop`.
+/// Pushes until `stop`, or until the term of `fence` ends.
 pub async fn run(
     peers: PeerClient,
     metrics: ReconcileMetrics,
+    fence: Fence,
     mut views: watch::Receiver<Arc<ClusterView>>,
     stop: CancellationToken,
 ) {
@@ -79,7 +81,7 @@ pub async fn run(
         let wished = followers(&views.borrow_and_update());
         tasks.follow(wished, |name, follower, stop| {
             let from = (source.clone(), renderings.clone());
-            push(peers.clone(), metrics.clone(), name, follower, from, stop)
+            push((peers.clone(), metrics.clone(), fence.clone()), name, follower, from, stop)
         });
         tokio::select! {
             () = stop.cancelled() => return,
@@ -110,8 +112,7 @@ fn followers(view: &ClusterView) -> BTreeMap<String, Follower> {
 }
 
 async fn push(
-    peers: PeerClient,
-    metrics: ReconcileMetrics,
+    (peers, metrics, fence): (PeerClient, ReconcileMetrics, Fence),
     name: String,
     to: Follower,
     (mut views, renderings): (watch::Receiver<Arc<ClusterView>>, Renderings),
@@ -121,7 +122,9 @@ async fn push(
     loop {
         let view = views.borrow_and_update().clone();
         let rendered = renderings.of(&view, to.audience());
-        let outcome = peers.push(&to.address, &to.secret, rendered.addressed(&to.secret), DEADLINE).await;
+        let call = peers.push(&to.address, &to.secret, rendered.addressed(&to.secret), DEADLINE);
+        // After its term nobody pushes: a newer push of another replica may be there already.
+        let Ok(outcome) = fence.guard("push", call).await else { return };
         // Not kept while waiting for the next.
         drop(rendered);
         metrics.peer_called("push", outcome.as_ref().map(|_| ()).map_err(PeerError::class));

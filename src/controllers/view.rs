@@ -15,9 +15,9 @@ use crate::api::node::CocoaNode;
 use crate::api::vocab::Line;
 use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL};
 use crate::controllers::board::Board;
-use crate::controllers::generation::{digest, remember};
+use crate::controllers::generation::{Heard, digest, remember};
 use crate::controllers::node::secrets::NodeSecrets;
-use crate::controllers::shared::context::Context;
+use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::cluster::Vital;
 use crate::domain::lines::{Assignment, Why, assign};
@@ -61,6 +61,7 @@ pub async fn run(
 ) {
     let Sources { mut snapshots, mut secrets, mut fed, mut owner } = sources;
     let mut remembered = None;
+    let mut heard = Heard::of(&out.borrow());
     let mut costly: Option<Costly> = None;
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
@@ -76,13 +77,19 @@ pub async fn run(
             let digest = kept.map_or_else(|| digest(&view), |kept| kept.digest);
             costly =
                 Some(Costly { snapshot, known, owner: view.owner.clone(), services, digest: digest.clone() });
-            match remember(&ctx, &mut remembered, &view, digest).await {
-                Ok(now) => {
+            let numbered = match ctx.role {
+                Role::Active => remember(&ctx, &mut remembered, &view, digest).await.map(Some),
+                Role::Standby => Ok(heard.look(&ctx, &digest).await),
+            };
+            match numbered {
+                Ok(Some(now)) => {
                     view.generation = now.generation;
                     view.created_at = now.created_at;
                     view.updated_at = now.updated_at;
                     out.send_replace(Arc::new(view));
                 }
+                // Before the active replica has numbered anything there is nothing to show.
+                Ok(None) => {}
                 Err(error) => {
                     warn!(error = %error, "the cluster's generation is not known: the view stays as it was")
                 }

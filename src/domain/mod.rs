@@ -10,6 +10,7 @@ pub mod budget;
 pub mod scope;
 pub mod addresses;
 pub mod liveness;
+pub mod lease;
 pub mod cluster;
 pub mod lines;
 pub mod records;

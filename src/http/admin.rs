@@ -25,6 +25,8 @@ pub struct AdminState {
     pub missing: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// What is wrong though the process works, in words; empty: nothing.
     pub troubles: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What this replica is (`active`, `standby`, `unknown`) and which one is active.
+    pub replica: Arc<dyn Fn() -> (&'static str, Option<String>) + Send + Sync>,
     /// The metrics as text, e.g. [`ApiState::metrics_text`].
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The log filter; `None`: somebody else's subscriber is installed.
@@ -45,7 +47,13 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, Json<Value>) {
     let missing = (state.missing)();
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let troubles = (state.troubles)();
-    (status, Json(json!({"ready": missing.is_empty(), "missing": missing, "troubles": troubles})))
+    // A standby is as ready as the active one: it serves the same.
+    let (role, active) = (state.replica)();
+    let (ready, missing) = (missing.is_empty(), json!(missing));
+    let told = json!({
+        "ready": ready, "missing": missing, "troubles": troubles, "role": role, "active": active,
+    });
+    (status, Json(told))
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {

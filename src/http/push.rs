@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret as SecretObject};
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, NamespaceResourceScope};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -52,6 +52,9 @@ pub enum PushError {
         /// The API server's words.
         message: String,
     },
+    /// Another replica of this node takes a push at this moment.
+    #[error("another replica of this node is taking a push")]
+    Raced,
     /// The API server took too long.
     #[error("the push was not written within {} s", DEADLINE.as_secs())]
     Deadline,
@@ -123,7 +126,7 @@ impl Pushes {
             nodes: &nodes,
             services: &services,
             secrets: &secrets,
-            taken: taken.as_ref(),
+            taken: taken.0.as_ref(),
             owner: owner.as_ref(),
         };
         let mut plan = plan(push, &existing).map_err(PushError::Refused)?;
@@ -133,11 +136,11 @@ impl Pushes {
         if let Some(own) = &owner {
             self.weigh(own, &mut plan, passed_over);
         }
-        let remember = plan.taken.as_ref().filter(|now| taken.as_ref() != Some(*now));
+        let remember = plan.taken.as_ref().filter(|now| taken.0.as_ref() != Some(*now));
         if plan.is_empty() && remember.is_none() {
             return Ok(0);
         }
-        self.carry_out(&plan, remember).await?;
+        self.carry_out(&plan, remember.map(|now| (now, taken.1.clone()))).await?;
         let Plan { owner, secrets, nodes, services, deletions, .. } = &plan;
         Ok(usize::from(owner.is_some()) + secrets.len() + nodes.len() + services.len() + deletions.len())
     }
@@ -155,7 +158,11 @@ impl Pushes {
         *passed_over = plan.owner.take();
     }
 
-    async fn carry_out(&self, plan: &Plan, remember: Option<&Taken>) -> Result<(), PushError> {
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        remember: Option<(&Taken, Option<String>)>,
+    ) -> Result<(), PushError> {
         let settings: Vec<Write> = plan.owner.iter().map(|id| owner(id, self.scope.system())).collect();
         let secrets: Vec<Write> = plan.secrets.iter().map(secret).collect();
         let nodes: Vec<Write> = plan.nodes.iter().map(node).collect();
@@ -167,9 +174,9 @@ impl Pushes {
             self.ensure_namespace(namespace).await?;
         }
         for dry_run in [true, false] {
-            if let (Some(taken), false) = (remember, dry_run) {
+            if let (Some((taken, version)), false) = (&remember, dry_run) {
                 // Remembered first: an older push that comes between must be refused even if this one breaks off.
-                self.apply(&remembered(taken, self.scope.system()), false).await?;
+                self.remember(taken, version.as_deref()).await?;
             }
             for writes in [&settings, &secrets, &nodes, &services] {
                 let each: Vec<_> = writes.iter().map(|write| self.apply(write, dry_run)).collect();
@@ -200,8 +207,9 @@ impl Pushes {
         Ok(all)
     }
 
-    async fn taken(&self) -> Result<Option<Taken>, PushError> {
-        let data = self.kept(TAKEN_CONFIG_MAP).await?;
+    /// What was taken last, and in which version that stands; two replicas may be pushed to at a time.
+    async fn taken(&self) -> Result<(Option<Taken>, Option<String>), PushError> {
+        let (data, version) = self.kept(TAKEN_CONFIG_MAP).await?;
         let read = || {
             let generation = data.get("generation")?.parse().ok()?;
             Some(Taken {
@@ -210,7 +218,33 @@ impl Pushes {
                 generation,
             })
         };
-        Ok(read())
+        Ok((read(), version))
+    }
+
+    /// Remembers what is taken now, unless another replica has taken one since.
+    async fn remember(&self, taken: &Taken, version: Option<&str>) -> Result<(), PushError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.scope.system());
+        let mut write = remembered(taken, self.scope.system());
+        write.object["metadata"]["resourceVersion"] = json!(version);
+        let failed = |source| PushError::Api {
+            step: "remember the push in ConfigMap",
+            object: TAKEN_CONFIG_MAP.to_owned(),
+            source: Box::new(source),
+        };
+        let map: ConfigMap =
+            serde_json::from_value(write.object).map_err(|error| failed(kube::Error::SerdeError(error)))?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let done = match version {
+            Some(_) => api.replace(TAKEN_CONFIG_MAP, &params, &map).await,
+            None => api.create(&params, &map).await,
+        };
+        match done {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
+                Err(PushError::Raced)
+            }
+            Err(source) => Err(failed(source)),
+        }
     }
 
     /// Who marks records now: as a setting fixes it, else as it is kept.
@@ -218,12 +252,12 @@ impl Pushes {
         if self.owner.is_some() {
             return Ok(self.owner.clone());
         }
-        let data = self.kept(OWNER_CONFIG_MAP).await?;
+        let (data, _) = self.kept(OWNER_CONFIG_MAP).await?;
         Ok(data.get(OWNER_KEY).and_then(|id| OwnerId::parse(id, OWNER_KEY).ok()))
     }
 
-    /// What a ConfigMap of the operator's keeps; nothing where there is none.
-    async fn kept(&self, name: &str) -> Result<BTreeMap<String, String>, PushError> {
+    /// What a ConfigMap of the operator's keeps, and its version; nothing where there is none.
+    async fn kept(&self, name: &str) -> Result<(BTreeMap<String, String>, Option<String>), PushError> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.scope.system());
         let failed = |source| PushError::Api {
             step: "get ConfigMap",
@@ -231,7 +265,8 @@ impl Pushes {
             source: Box::new(source),
         };
         let map = api.get_opt(name).await.map_err(failed)?;
-        Ok(map.and_then(|map| map.data).unwrap_or_default())
+        let version = map.as_ref().and_then(ResourceExt::resource_version);
+        Ok((map.and_then(|map| map.data).unwrap_or_default(), version))
     }
 
     fn check(&self, namespace: &str) -> Result<(), PushError> {

@@ -15,6 +15,9 @@ use crate::domain::zone::Zones;
 use crate::domain::zone::content::{NameServer, Timers, Zone, next_serial};
 use crate::providers::{DnsProvider, Kind, ProviderError, Ways, longest, outside};
 
+/// So far behind the clock, in seconds, the serial of a new zone begins on a replica that follows another one.
+const BEHIND: u32 = 60;
+
 /// Seconds since 1970, for serials.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -35,6 +38,8 @@ struct State {
     servers: Vec<NameServer>,
     /// The last serials of zones that are gone: one that comes back goes on from there.
     gone: BTreeMap<DnsName, u32>,
+    /// Whether another replica's serials are the ones that count.
+    follows: bool,
 }
 
 impl LocalProvider {
@@ -51,6 +56,39 @@ impl LocalProvider {
     /// Goes on above these serials, which an earlier process has published.
     pub fn go_on_from(&self, serials: BTreeMap<DnsName, u32>) {
         self.lock().gone.extend(serials);
+    }
+
+    /// From now on serials come from another replica, by [`LocalProvider::catch_up`]: one that must change before that
+    /// is heard rises by one, which the clock of the other has passed.
+    pub fn follow(&self) {
+        self.lock().follows = true;
+    }
+
+    /// From now on this replica's own serials count.
+    pub fn lead(&self) {
+        self.lock().follows = false;
+    }
+
+    /// Raises the serials of zones to what another replica has published of them. None ever falls.
+    pub fn catch_up(&self, serials: &BTreeMap<DnsName, u32>) {
+        let state = self.lock();
+        let before = self.zones.load_full();
+        let behind = |zone: &Arc<Zone>| {
+            let told = *serials.get(zone.name())?;
+            (1..1 << 31).contains(&told.wrapping_sub(zone.soa().serial)).then(|| zone.with_changes([], told))
+        };
+        let raised: Vec<Zone> = before.iter().filter_map(behind).collect();
+        if !raised.is_empty() {
+            let mut next = Zones::clone(&before);
+            raised.into_iter().for_each(|zone| next.insert(zone));
+            self.zones.store(Arc::new(next));
+        }
+        drop(state);
+    }
+
+    /// The serials of all zones.
+    pub fn serials(&self) -> Vec<(DnsName, u32)> {
+        self.zones.load().iter().map(|zone| (zone.name().clone(), zone.soa().serial)).collect()
     }
 
     /// Serials that are ahead of the clock, because changes came faster than seconds: a process that began by the clock
@@ -80,7 +118,7 @@ impl LocalProvider {
         let before = self.zones.load_full();
         let mut next = Zones::clone(&before);
         for zone in before.iter() {
-            next.insert(zone.with_servers(servers, self.serial_after(zone.soa().serial))?);
+            next.insert(zone.with_servers(servers, self.serial_after(zone.soa().serial, &state))?);
         }
         state.servers = servers.to_vec();
         self.zones.store(Arc::new(next));
@@ -124,7 +162,7 @@ impl LocalProvider {
         if changes.is_empty() {
             return Ok(());
         }
-        let serial = if fresh { zone.soa().serial } else { self.serial_after(zone.soa().serial) };
+        let serial = if fresh { zone.soa().serial } else { self.serial_after(zone.soa().serial, &state) };
         let mut next = Zones::clone(&before);
         next.insert(zone.with_changes(changes, serial));
         self.zones.store(Arc::new(next));
@@ -136,7 +174,13 @@ impl LocalProvider {
     }
 
     fn fresh(&self, zone: &DnsName, state: &State) -> Result<Zone, FieldError> {
-        let serial = state.gone.get(zone).map_or(self.seconds(), |before| self.serial_after(*before));
+        let serial = match state.gone.get(zone) {
+            Some(before) if state.follows => *before,
+            Some(before) => self.serial_after(*before, state),
+            // Its first changes come faster than seconds, and must not overtake the replica that it follows.
+            None if state.follows => self.seconds().wrapping_sub(BEHIND),
+            None => self.seconds(),
+        };
         let fresh = Zone::new(zone.clone(), &state.servers, serial, self.timers)?;
         Ok(match &self.hostmaster {
             Some(hostmaster) => fresh.with_hostmaster(hostmaster.clone()),
@@ -144,8 +188,8 @@ impl LocalProvider {
         })
     }
 
-    fn serial_after(&self, before: u32) -> u32 {
-        next_serial(before, self.seconds())
+    fn serial_after(&self, before: u32, state: &State) -> u32 {
+        if state.follows { before.wrapping_add(1) } else { next_serial(before, self.seconds()) }
     }
 
     /// The clock modulo 2^32, for that is how serials count.
@@ -296,5 +340,35 @@ mod tests {
         assert!(world.zones.load().get(&name("example.com")).is_none(), "a removal brings no zone back");
         world.provider.retain_zones(&[name("example.com")].into()).unwrap();
         assert_eq!(world.serial(), 1_002, "a zone that comes back goes on from its last serial");
+    }
+
+    #[tokio::test]
+    async fn a_followers_serial_rises_with_its_changes_and_comes_to_the_leaders() {
+        let (leader, follower) = (world(), world());
+        let zone = name("example.com");
+        follower.provider.follow();
+        for world in [&leader, &follower] {
+            world.provider.apply(&zone, &[change("a.example.com", Some("192.0.2.1"))]).await;
+        }
+        leader.now.store(2_000, Ordering::SeqCst);
+        follower.now.store(2_003, Ordering::SeqCst);
+        for world in [&leader, &follower] {
+            world.provider.apply(&zone, &[change("a.example.com", Some("192.0.2.2"))]).await;
+        }
+        assert_eq!((leader.serial(), follower.serial()), (2_000, 941), "it begins a minute behind");
+        let told: BTreeMap<DnsName, u32> = leader.provider.serials().into_iter().collect();
+        follower.provider.catch_up(&told);
+        assert_eq!(follower.serial(), 2_000);
+        follower.provider.catch_up(&[(zone.clone(), 1_500)].into());
+        assert_eq!(follower.serial(), 2_000, "none falls");
+        follower.provider.lead();
+        follower.provider.apply(&zone, &[change("a.example.com", None)]).await;
+        assert_eq!(follower.serial(), 2_003);
+        // One that begins to be served begins with what it is told.
+        let fresh = world();
+        fresh.provider.go_on_from(told);
+        fresh.provider.follow();
+        fresh.provider.retain_zones(&[zone].into()).unwrap();
+        assert_eq!(fresh.serial(), 2_000);
     }
 }

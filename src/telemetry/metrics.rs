@@ -7,6 +7,7 @@ pub mod calls;
 pub mod catalog;
 pub mod cluster;
 pub mod http;
+pub mod lease;
 pub mod provider;
 pub mod reconcile;
 

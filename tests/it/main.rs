@@ -11,6 +11,7 @@ mod fresh;
 mod scenarios;
 mod scope;
 mod shared_zone;
+mod replicas;
 mod manifests;
 mod contract;
 mod conformance;

@@ -27,6 +27,7 @@ pub mod probing;
 pub mod steps;
 pub mod worker;
 pub mod view;
+pub mod standby;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use crate::api::node::{AddressSource, CocoaNode, Echo, ObjectRef};
 use crate::api::vocab::{Family, NetworkType};
 use crate::controllers::board::{Board, Learned};
 use crate::controllers::shared::chance::about;
-use crate::controllers::shared::context::Context;
+use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::shared::keyed::Keyed;
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controllers::snapshot::Snapshot;
@@ -40,9 +40,12 @@ struct Search {
     source: AddressSource,
     network: NetworkType,
     own: bool,
+    /// What a standby takes for the own node instead of asking an echo service: another replica may leave by another
+    /// address, and a node has one set of them.
+    told: Option<Vec<String>>,
 }
 
-/// Searches for the addresses of every node that names a source, until `stop`.
+/// Searches for the addresses of every node that names a source, until `stop`. A standby asks no echo service.
 pub async fn run(
     ctx: Context,
     board: Board,
@@ -53,7 +56,7 @@ pub async fn run(
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         if let Some(snapshot) = snapshot {
-            let wished = searches(&ctx.me, &snapshot.nodes);
+            let wished = searches(&ctx, &snapshot.nodes);
             tasks.follow(wished, |name, search, stop| keep(ctx.clone(), board.clone(), name, search, stop));
         }
         tokio::select! {
@@ -63,11 +66,17 @@ pub async fn run(
     }
 }
 
-fn searches(me: &str, nodes: &[CocoaNode]) -> BTreeMap<String, Search> {
+fn searches(ctx: &Context, nodes: &[CocoaNode]) -> BTreeMap<String, Search> {
     let search = |node: &CocoaNode| {
         let name = node.metadata.name.clone()?;
         let source = node.spec.addresses.clone()?;
-        Some((name.clone(), Search { source, network: node.spec.network_type, own: name == me }))
+        let published = || {
+            let of = node.status.iter().flat_map(|status| &status.addresses);
+            of.flat_map(|of| of.values.iter().map(ToString::to_string)).collect()
+        };
+        let told = (ctx.role == Role::Standby && source.echo.is_some()).then(published);
+        let (network, own) = (node.spec.network_type, name == ctx.me);
+        Some((name, Search { source, network, own, told }))
     };
     nodes.iter().filter_map(search).collect()
 }
@@ -116,6 +125,7 @@ async fn find(ctx: &Context, search: &Search) -> (Addresses, Learned) {
             Err("spec.addresses.echo: only the node itself can ask who it is; leave spec.addresses out here"
                 .into()),
         ),
+        (None, Some(_), ..) if search.told.is_some() => ("echo", Ok(search.told.clone().unwrap_or_default())),
         (None, Some(echo), ..) => ("echo", ask_all(echo, search.network).await),
         (None, None, Some(service), _) => ("service", of_service(ctx, service, search.network).await),
         (None, None, None, Some(node)) => ("node", of_node(&ctx.client, node, search.network).await),

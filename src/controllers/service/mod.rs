@@ -15,13 +15,15 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::vocab::PlatformProvider;
 use crate::controllers::service::retained::Retained;
-use crate::controllers::shared::context::Context;
+use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::shared::keyed::Keyed;
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::records::ZoneId;
 
-/// Runs a worker for every zone that has a service, until `stop`.
+/// Runs a worker for every zone that has a service, until `stop`; then they finish what they have begun. A standby has
+/// workers for the zones of its own DNS server alone, which write nothing else.
 pub async fn run(
     ctx: Context,
     retained: Retained,
@@ -29,6 +31,11 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let telling = tell(ctx.clone(), snapshots.clone(), stop.clone());
+    let telling = async {
+        if ctx.role == Role::Active {
+            telling.await;
+        }
+    };
     let mut workers: Keyed<ZoneId, ()> = Keyed::new();
     let source = snapshots.clone();
     let following = async {
@@ -36,16 +43,19 @@ pub async fn run(
             let snapshot = snapshots.borrow_and_update().clone();
             if let Some(snapshot) = snapshot {
                 // A worker whose zone has no service left has nothing to do: the last finalizer fell after the last record.
-                let zones: BTreeMap<ZoneId, ()> = snapshot.zones.keys().map(|id| (id.clone(), ())).collect();
+                let mine = |id: &&ZoneId| ctx.role == Role::Active || id.provider == PlatformProvider::Local;
+                let zones: BTreeMap<ZoneId, ()> =
+                    snapshot.zones.keys().filter(mine).map(|id| (id.clone(), ())).collect();
                 workers.follow(zones, |id, (), stop| {
                     zone::run(ctx.clone(), id, retained.clone(), source.clone(), stop)
                 });
             }
             tokio::select! {
-                () = stop.cancelled() => return,
-                changed = snapshots.changed() => if changed.is_err() { return },
+                () = stop.cancelled() => break,
+                changed = snapshots.changed() => if changed.is_err() { break },
             }
         }
+        workers.finish().await;
     };
     tokio::join!(following, telling);
 }

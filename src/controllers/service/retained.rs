@@ -10,6 +10,7 @@ use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 
 use crate::api::vocab::{Family, Line, PlatformProvider};
+use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, ZoneId};
 
@@ -36,9 +37,18 @@ struct Row {
 impl Retained {
     /// Reads what earlier processes retained in the namespace `system`.
     pub async fn load(client: &Client, system: &str) -> Result<Self, kube::Error> {
-        let api = Api::<ConfigMap>::namespaced(client.clone(), system);
-        let all = api.list(&ListParams::default().labels(LABEL)).await?;
         let retained = Self { system: system.into(), ..Self::default() };
+        retained.reload(client).await?;
+        Ok(retained)
+    }
+
+    /// Reads anew what is retained: another replica may have written it.
+    pub async fn reload(&self, client: &Client) -> Result<(), kube::Error> {
+        let api = Api::<ConfigMap>::namespaced(client.clone(), &self.system);
+        let params = ListParams::default().labels(LABEL);
+        let call = tokio::time::timeout(CALL_DEADLINE, api.list(&params)).await;
+        let all = call.unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())))?;
+        let mut found = BTreeMap::new();
         for map in all.items {
             let zone = map.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL));
             let zone = zone.and_then(|zone| DnsName::parse(zone, LABEL).ok());
@@ -46,10 +56,11 @@ impl Retained {
             let rows: Option<Vec<Row>> = rows.and_then(|text| serde_json::from_str(text).ok());
             if let (Some(zone), Some(rows)) = (zone, rows) {
                 let records = rows.into_iter().filter_map(read).collect();
-                retained.with(|zones| zones.insert(zone, records));
+                found.insert(zone, records);
             }
         }
-        Ok(retained)
+        self.with(|zones| *zones = found);
+        Ok(())
     }
 
     /// What is retained in `zone`.

@@ -1,5 +1,6 @@
 //! The worker of one zone: wish, list, plan, apply, report, and when to look again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::controllers::service::memory::turn_wait;
 use crate::controllers::service::retained::Retained;
 use crate::controllers::service::sync::{Done, Failed, Why, Zone};
 use crate::controllers::service::{finalize, measure, report};
-use crate::controllers::shared::context::Context;
+use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
 use crate::domain::causes::put_right;
 use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held};
@@ -45,6 +46,7 @@ struct Worker {
     troubles: u32,
     awaited: u32,
     reported: Option<Instant>,
+    stop: CancellationToken,
 }
 
 /// Works on one zone until `stop`.
@@ -56,7 +58,9 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let (zone, last, due, reported) = (None, None, None, None);
-    let mut worker = Worker { ctx, id, retained, zone, last, due, troubles: 0, awaited: 0, reported };
+    let until = stop.clone();
+    let mut worker =
+        Worker { ctx, id, retained, zone, last, due, troubles: 0, awaited: 0, reported, stop: until };
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         let services = snapshot.as_ref().and_then(|snapshot| snapshot.zones.get(&worker.id).cloned());
@@ -65,6 +69,7 @@ pub async fn run(
             _ => RESYNC,
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return worker.ctx.metrics.forget(worker.id.zone.as_str()),
             () = tokio::time::sleep(wait) => {}
             changed = snapshots.changed() => if changed.is_err() { return },
@@ -127,7 +132,8 @@ impl Worker {
         }
     }
 
-    /// Makes the changes of a plan, a slice at a time; gives way as soon as the world has changed.
+    /// Makes the changes of a plan, a slice at a time; gives way as soon as the world has changed, or the end was asked
+    /// for.
     async fn carry_out(
         &mut self,
         zone: &mut Zone,
@@ -138,7 +144,11 @@ impl Worker {
         snapshots: &Snapshots,
     ) {
         let (ctx, id) = (&self.ctx, &self.id);
-        let unmarked = finalize::add(ctx, services).await;
+        let unmarked = match ctx.role {
+            Role::Active => finalize::add(ctx, services).await,
+            // What a standby serves goes with its process.
+            Role::Standby => BTreeSet::new(),
+        };
         let began = Instant::now();
         let mut rest = plan.changes.into_iter();
         loop {
@@ -158,7 +168,7 @@ impl Worker {
             let before = done.changed.len();
             zone.apply(slice, wish, done).await;
             measure::acknowledged(ctx, id, done.changed.len() - before, began.elapsed());
-            if snapshots.has_changed().unwrap_or(false) {
+            if self.stop.is_cancelled() || snapshots.has_changed().unwrap_or(false) {
                 done.left = rest.map(|change| change.key.name).collect();
                 break;
             }
@@ -193,7 +203,8 @@ impl Worker {
         };
         self.due = Some(retry.map_or(next, |retry| retry.min(next)));
         // Only what lives inside is retained by us, and another platform may have a zone of the same name.
-        if done.left.is_empty() && self.id.provider == PlatformProvider::Local {
+        let mine = self.ctx.role == Role::Active && self.id.provider == PlatformProvider::Local;
+        if done.left.is_empty() && mine {
             let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
             if let Err(error) = self.retained.forget(&self.ctx.client, &self.id.zone, owned).await {
                 warn!(zone = %self.id.zone, error = %error, "retained records that a service owns again are not forgotten yet");
@@ -203,7 +214,7 @@ impl Worker {
 
     /// Reports; it runs whatever became of the changes, and the finalizer falls only after the records did.
     async fn report(&mut self, zone: &Zone, services: &[Managed], fresh: bool) {
-        let Some((wish, done)) = &self.last else { return };
+        let Some((wish, done)) = self.last.as_ref().filter(|_| self.ctx.role == Role::Active) else { return };
         let busy = !done.left.is_empty() && self.reported.is_some_and(|at| at.elapsed() < REPORT);
         if !busy {
             report::report(&self.ctx, services, wish, &report::Outcome { done, zone }).await;

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
+use crate::controllers::lease::client::fenced;
+use crate::controllers::lease::fence::Fence;
 use crate::controllers::stores::Stores;
 use crate::domain::records::ZoneId;
 use crate::domain::scope::Scope;
@@ -19,6 +21,15 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Finds the provider of a zone; `None` where this node has none configured for it.
 pub type ProviderFor = Arc<dyn Fn(&ZoneId) -> Option<Arc<dyn DnsProvider>> + Send + Sync>;
 
+/// What this replica is among those of its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It alone writes.
+    Active,
+    /// It serves what it sees, and writes nothing.
+    Standby,
+}
+
 /// The context of all loops.
 #[derive(Clone)]
 pub struct Context {
@@ -26,6 +37,8 @@ pub struct Context {
     pub client: Client,
     /// Object name of the node that this process is.
     pub me: String,
+    /// What this replica is, for loops that run in both roles. What an active one writes passes its term's fence.
+    pub role: Role,
     /// What is watched.
     pub stores: Stores,
     /// The clock.
@@ -53,8 +66,15 @@ impl Context {
     ) -> Self {
         let reporter = Reporter { controller: "cocoasyncer".into(), instance: Some(me.clone()) };
         let recorder = Recorder::new(client.clone(), reporter.clone());
-        let troubles = Troubles::default();
-        Self { client, me, stores, clock, provider_for, recorder, reporter, metrics, troubles }
+        let (role, troubles) = (Role::Active, Troubles::default());
+        Self { client, me, role, stores, clock, provider_for, recorder, reporter, metrics, troubles }
+    }
+
+    /// The same in this role, with everything that it writes behind `fence`.
+    pub fn behind(&self, role: Role, fence: &Fence) -> Self {
+        let client = fenced(&self.client, fence);
+        let recorder = Recorder::new(client.clone(), self.reporter.clone());
+        Self { client, role, recorder, ..self.clone() }
     }
 
     /// Publishes events that are each their own, whatever was published before.

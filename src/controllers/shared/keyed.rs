@@ -42,6 +42,14 @@ impl<K: Ord + Clone, T: PartialEq + Clone> Keyed<K, T> {
     }
 }
 
+impl<K, T> Keyed<K, T> {
+    /// Ends all tasks and waits until they have finished what they had begun.
+    pub async fn finish(&mut self) {
+        self.running.values().for_each(|(_, stop)| stop.cancel());
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
 impl<K: Ord + Clone, T: PartialEq + Clone> Default for Keyed<K, T> {
     fn default() -> Self {
         Self::new()

@@ -88,6 +88,7 @@ async fn the_operations_port_says_who_is_missing_and_changes_the_log() {
     let state = admin::AdminState {
         troubles: Arc::new(Vec::new),
         missing: Arc::new(|| vec!["dns".to_owned()]),
+        replica: Arc::new(|| ("standby", Some("pod-a_1".to_owned()))),
         metrics: Arc::new(|| "m 1\n".to_owned()),
         log: Some(log),
     };
