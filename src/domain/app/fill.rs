@@ -70,9 +70,11 @@ pub struct WantedPort {
 }
 
 /// `$W9_ID` of an application: its name, with a letter before a digit, which no name in a cluster's DNS begins with, and
-/// before a single character, which no engine takes for a container's name.
+/// before a single character, which no engine takes for a container's name. What would then be another's, such as `a1`
+/// beside `1`, has one letter more, so that no two names share one.
 pub fn id(name: &str) -> String {
-    match name.starts_with(|c: char| c.is_ascii_digit()) || name.len() == 1 {
+    let rest = name.trim_start_matches('a');
+    match rest.starts_with(|c: char| c.is_ascii_digit()) || rest.len() <= 1 {
         true => format!("a{name}"),
         false => name.to_owned(),
     }

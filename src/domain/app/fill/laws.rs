@@ -295,7 +295,23 @@ fn protocols() -> impl Strategy<Value = BTreeSet<Protocol>> {
     prop::collection::btree_set(prop::sample::select(vec![Protocol::Tcp, Protocol::Udp]), 1..3)
 }
 
+#[test]
+fn a_name_that_cannot_stand_as_it_is_gets_a_letter_in_front() {
+    for (name, expect) in
+        [("blog", "blog"), ("1", "a1"), ("a1", "aa1"), ("7up", "a7up"), ("x", "ax"), ("a", "aa")]
+    {
+        assert_eq!(id(name), expect, "{name}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn no_two_names_share_an_id(one in "[ab01]{1,5}", other in "[ab01]{1,5}") {
+        let (a, b) = (id(&one), id(&other));
+        prop_assert!(!a.starts_with(|c: char| c.is_ascii_digit()) && 1 < a.len());
+        prop_assert_eq!(one == other, a == b, "{} {}", a, b);
+    }
+
     #[test]
     fn no_port_is_given_twice_and_what_is_remembered_stays(
         wishes in prop::collection::vec((prop_oneof![1..90u16, 65_500..=65_535u16, 9000..9010u16], protocols(), 1..5u16), 0..12),

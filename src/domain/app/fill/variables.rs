@@ -81,10 +81,7 @@ pub fn put(known: &Known, order: &Order<'_>, findings: &mut Findings) -> BTreeMa
     dialect.identity().iter().for_each(|key| set(key, &name));
     set(dialect.version(), order.version);
     set(dialect.password(), order.choices.password.expose());
-    // It becomes a host's name too.
-    if !order.choices.code.is_empty() {
-        set(CODE, &id(&order.choices.code));
-    }
+    set(CODE, &order.choices.code);
     user(known, order, &mut put, findings);
     for (key, port) in order.choices.ports.iter().filter(|(key, _)| known.has(key)) {
         put.insert(key.clone(), port.to_string());
