@@ -2,18 +2,20 @@
 //! whether the new one answers; else put volumes and version back. Where it is stands in the status, so that it goes on
 //! after a kill; every step may be taken twice.
 
+pub mod aim;
+mod undo;
+
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::api::app::{App, Power, RolledBack, Upgrade};
+use crate::api::app::{App, Upgrade};
 use crate::api::condition::reasons;
-use crate::controllers::app::prepare::{self, Prepared, Refusal, offered};
+use crate::controllers::app::prepare::{Prepared, Refusal};
 use crate::controllers::app::report::Told;
-use crate::controllers::app::revision::{self, Pinned, Written};
+use crate::controllers::app::revision;
 use crate::controllers::app::worker::{Turn, Worker};
 use crate::controllers::shared::chance::chance;
 use crate::domain::app::instance::Instance;
@@ -38,18 +40,6 @@ const ROLLING_BACK: &str = "RollingBack";
 /// So often a step of the new version may fail by the world's fault until it is given up.
 const TRIES: u32 = 3;
 
-/// What a turn is for.
-pub enum Aim {
-    /// One version, which shall stand.
-    Stand(Box<Prepared>),
-    /// From the first to the second.
-    Change(Box<Prepared>, Box<Prepared>),
-    /// Back to the first from the second.
-    Back(Box<Prepared>, Box<Prepared>),
-    /// Something was decided: look again.
-    Again,
-}
-
 fn label(number: i64) -> String {
     format!("r{number}")
 }
@@ -71,131 +61,8 @@ fn patience(instance: &Instance) -> SignedDuration {
 }
 
 impl Worker {
-    /// What this turn is for.
-    pub(super) async fn aim(&mut self, app: &App, runtime: &dyn Runtime) -> Result<Aim, Refusal> {
-        self.invalid = None;
-        let Some(number) = self.reporter.draft.revision else {
-            let (offer, pinned) = offered(&self.ctx, &app.spec)?;
-            self.reporter.draft.official = offer.official;
-            return Ok(Aim::Stand(Box::new(prepare::prepare(&self.ctx, app, runtime, pinned).await?)));
-        };
-        let uid = app.metadata.uid.clone().unwrap_or_default();
-        self.current = self.pinned(&uid, number, self.current.clone()).await?;
-        let Some((_, current)) = self.current.clone() else {
-            let (_, pinned) = offered(&self.ctx, &app.spec)?;
-            let mut prepared = prepare::prepare(&self.ctx, app, runtime, pinned).await?;
-            let words =
-                "its template is not kept (too large, or its Secret was removed): it follows the catalogue";
-            prepared.notes.insert(0, (reasons::PARTLY_HONOURED, words.to_owned()));
-            return Ok(Aim::Stand(Box::new(prepared)));
-        };
-        let old = Box::new(prepare::prepare(&self.ctx, app, runtime, current).await?);
-        match self.reporter.draft.upgrade.clone() {
-            Some(upgrade) => self.go_on(app, runtime, &uid, old, upgrade).await,
-            None => self.begin(app, runtime, &uid, number, old).await,
-        }
-    }
-
-    async fn pinned(
-        &self,
-        uid: &str,
-        number: i64,
-        known: Option<(i64, Pinned)>,
-    ) -> Result<Option<(i64, Pinned)>, Refusal> {
-        if let Some(known) = known.filter(|(known, _)| *known == number) {
-            return Ok(Some(known));
-        }
-        let found = revision::load(&self.ctx, (&self.key, uid), number).await.map_err(Refusal::plane)?;
-        Ok(found.map(|pinned| (number, pinned)))
-    }
-
-    /// Goes on with a change that is under way, if it is still wanted.
-    async fn go_on(
-        &mut self,
-        app: &App,
-        runtime: &dyn Runtime,
-        uid: &str,
-        old: Box<Prepared>,
-        upgrade: Upgrade,
-    ) -> Result<Aim, Refusal> {
-        self.next = self.pinned(uid, upgrade.to, self.next.clone()).await?;
-        let spec = &app.spec;
-        let begun = matches!(upgrade.step.as_str(), SWITCHING | PROBING | ROLLING_BACK);
-        let next = self.next.clone().map(|(_, pinned)| pinned);
-        let wanted = spec.power == Power::Running
-            && next.as_ref().is_some_and(|next| next.same_wish(&spec.app_version, &spec.variables));
-        if !wanted && !begun {
-            info!(app = %self.key, to = upgrade.to, "change of version given up");
-            self.reporter.draft.upgrade = None;
-            self.close(app, upgrade.to).await;
-            return Ok(Aim::Again);
-        }
-        // Without its template the new version's containers are still known by their marks.
-        let next = next.unwrap_or_else(|| old.pinned.clone());
-        let new = match prepare::prepare(&self.ctx, app, runtime, next).await {
-            Ok(new) => Box::new(new),
-            Err(_) if begun => Box::new(prepare::prepare(&self.ctx, app, runtime, old.pinned.clone()).await?),
-            Err(refusal) => return Err(refusal),
-        };
-        if upgrade.step == ROLLING_BACK {
-            return Ok(Aim::Back(old, new));
-        }
-        if !wanted {
-            self.step(app, ROLLING_BACK).await;
-            return Ok(Aim::Back(old, new));
-        }
-        Ok(Aim::Change(old, new))
-    }
-
-    /// Begins a change where the App wants one.
-    async fn begin(
-        &mut self,
-        app: &App,
-        runtime: &dyn Runtime,
-        uid: &str,
-        number: i64,
-        old: Box<Prepared>,
-    ) -> Result<Aim, Refusal> {
-        let (spec, draft) = (&app.spec, &mut self.reporter.draft);
-        let generation = app.metadata.generation.unwrap_or_default();
-        if draft.rolled_back.as_ref().is_some_and(|undone| undone.generation == generation) {
-            return Ok(Aim::Stand(old));
-        }
-        draft.rolled_back = None;
-        if old.pinned.same_wish(&spec.app_version, &spec.variables) || spec.power == Power::Stopped {
-            return Ok(Aim::Stand(old));
-        }
-        let new = match offered(&self.ctx, spec) {
-            Ok((_, pinned)) => prepare::prepare(&self.ctx, app, runtime, pinned).await,
-            Err(refusal) => Err(refusal),
-        };
-        let new = match new {
-            Ok(new) => Box::new(new),
-            // What runs goes on: only the wish is wrong.
-            Err(refusal) => {
-                self.invalid = Some(refusal);
-                return Ok(Aim::Stand(old));
-            }
-        };
-        let last = self.reporter.draft.revisions.iter().map(|revision| revision.number).max();
-        let to = last.unwrap_or(number).max(number) + 1;
-        let written = revision::save(&self.ctx, (&self.key, uid), to, &new.pinned).await;
-        if written.map_err(Refusal::plane)? == Written::TooLarge {
-            warn!(app = %self.key, "its template is too large to be kept: it changes without a way back");
-            self.record(to, &new.pinned);
-            return Ok(Aim::Again);
-        }
-        let since = Time(self.ctx.base.now());
-        self.reporter.draft.upgrade = Some(Upgrade { from: number, to, step: PULLING.to_owned(), since });
-        self.next = Some((to, new.pinned.clone()));
-        self.reporter.save(app).await;
-        let words = format!("from {} to {}", old.pinned.version, new.pinned.version);
-        self.reporter.event(app, true, reasons::UPGRADING, words).await;
-        Ok(Aim::Change(old, new))
-    }
-
     /// Notes a step, durably; false: that failed.
-    async fn step(&mut self, app: &App, step: &str) -> bool {
+    pub(super) async fn step(&mut self, app: &App, step: &str) -> bool {
         if let Some(upgrade) = &mut self.reporter.draft.upgrade {
             step.clone_into(&mut upgrade.step);
         }
@@ -340,117 +207,13 @@ impl Worker {
         Duration::ZERO
     }
 
-    /// Puts the volumes back; the old version's containers follow by themselves.
-    pub(super) async fn back(
-        &mut self,
-        app: &App,
-        runtime: &dyn Runtime,
-        old: Prepared,
-        new: Prepared,
-    ) -> Duration {
-        let Some(upgrade) = self.reporter.draft.upgrade.clone() else { return Duration::ZERO };
-        if let Some(wait) = self.resting() {
-            return wait;
-        }
-        let (from, to) = (Turn { app, runtime, prepared: &old }, Turn { app, runtime, prepared: &new });
-        self.say(from, &format!("going back to {}", old.pinned.version)).await;
-        if let Err(refusal) = self.restore(from, to, upgrade.from).await {
-            return self.later(from, None, refusal).await;
-        }
-        self.tries = (0, None);
-        let failed = self.reporter.draft.rolled_back.is_some();
-        self.reporter.draft.upgrade = None;
-        // Before this stands the old version must not start: a second putting back would lose what it wrote.
-        if !self.close(app, upgrade.to).await {
-            self.reporter.draft.upgrade = Some(upgrade);
-            return Duration::from_secs(1);
-        }
-        self.drop_copies(from, upgrade.from).await;
-        if failed {
-            self.ctx.metrics.upgraded(false);
-            let why = self.reporter.draft.rolled_back.as_ref().map(|undone| undone.message.clone());
-            self.reporter.event(app, false, reasons::ROLLED_BACK, why.unwrap_or_default()).await;
-        }
-        Duration::ZERO
-    }
-
-    async fn restore(&mut self, from: Turn<'_>, to: Turn<'_>, number: i64) -> Result<(), Refusal> {
-        if from.runtime.backend() == Backend::Kubernetes {
-            return Ok(());
-        }
-        self.stop_all(to).await?;
-        let seen = self.look(from.runtime, &from.prepared.instance).await?;
-        let mine = volumes(&from.prepared.instance).filter(|name| seen.volumes.contains(*name));
-        let steps: Vec<Step> = mine.map(|name| Step::Restore(name.clone(), label(number))).collect();
-        for wave in waves(&from.prepared.instance, &steps) {
-            let done = self.take(from, &wave).await;
-            done.map_err(|(step, error)| told(&from.prepared.instance, &step, &error))?;
-        }
-        Ok(())
-    }
-
-    /// Stops what runs of a version, and what is no part of it.
-    async fn stop_all(&mut self, turn: Turn<'_>) -> Result<Observed, Refusal> {
-        let mut stopped = turn.prepared.instance.clone();
-        stopped.wanted.running = false;
-        let seen = self.look(turn.runtime, &stopped).await?;
-        let todo = plan(&stopped, &seen, &Default::default(), turn.runtime.backend());
-        for wave in waves(&stopped, &todo.steps) {
-            let done = self.take(turn, &wave).await;
-            done.map_err(|(step, error)| told(&stopped, &step, &error))?;
-        }
-        Ok(seen)
-    }
-
-    /// Removes the copies of a revision; one that stays costs space and nothing else.
-    async fn drop_copies(&mut self, turn: Turn<'_>, number: i64) {
-        if turn.runtime.backend() == Backend::Kubernetes {
-            return;
-        }
-        let steps: Vec<Step> = volumes(&turn.prepared.instance)
-            .map(|name| Step::DropSnapshot(name.clone(), label(number)))
-            .collect();
-        for wave in waves(&turn.prepared.instance, &steps) {
-            if let Err((step, error)) = self.take(turn, &wave).await {
-                warn!(app = %self.key, step = %step, error = %error, "a copy is not removed");
-            }
-        }
-    }
-
-    /// Notes that a change failed, so that it is not tried again before the next edit.
-    fn mark(&mut self, app: &App, new: &Prepared, why: String) {
-        self.reporter.draft.rolled_back = Some(RolledBack {
-            app_version: new.pinned.version.clone(),
-            generation: app.metadata.generation.unwrap_or_default(),
-            message: new.instance.masked(&why),
-        });
-    }
-
-    /// Ends a change before anything of the old version was touched.
-    async fn give_up(&mut self, app: &App, new: &Prepared, why: String) -> Duration {
-        warn!(app = %self.key, why = %why, "change of version given up");
-        self.mark(app, new, why.clone());
-        let to = self.reporter.draft.upgrade.take().map(|upgrade| upgrade.to);
-        self.close(app, to.unwrap_or_default()).await;
-        self.ctx.metrics.upgraded(false);
-        self.reporter.event(app, false, reasons::ROLLED_BACK, why).await;
-        Duration::ZERO
-    }
-
-    /// Writes that no change is under way, and forgets the revision that it was to.
-    async fn close(&mut self, app: &App, to: i64) -> bool {
-        self.give_back();
-        (self.next, self.switched, self.tries) = (None, None, (0, None));
-        self.clear_failure();
-        let stands = self.reporter.save(app).await;
-        if stands && let Err(error) = revision::remove(&self.ctx, &self.key, to).await {
-            warn!(app = %self.key, number = to, error = %error, "a revision is not removed");
-        }
-        stands
-    }
-
     /// A step of the change failed by the world's fault: tells so while the old version goes on, and tries again.
-    async fn later(&mut self, from: Turn<'_>, seen: Option<&Observed>, refusal: Refusal) -> Duration {
+    pub(super) async fn later(
+        &mut self,
+        from: Turn<'_>,
+        seen: Option<&Observed>,
+        refusal: Refusal,
+    ) -> Duration {
         let wait = retry_in(Class::Transient, self.tries.0, chance()).unwrap_or_default();
         self.tries = (self.tries.0.saturating_add(1), Some(Instant::now() + wait));
         self.give_back();
@@ -468,13 +231,13 @@ impl Worker {
     }
 
     /// How long a step that failed still rests.
-    fn resting(&self) -> Option<Duration> {
+    pub(super) fn resting(&self) -> Option<Duration> {
         let until = self.tries.1?;
         let wait = until.saturating_duration_since(Instant::now());
         (!wait.is_zero()).then_some(wait)
     }
 
-    async fn say(&mut self, turn: Turn<'_>, words: &str) {
+    pub(super) async fn say(&mut self, turn: Turn<'_>, words: &str) {
         let told = Told {
             instance: Some(&turn.prepared.instance),
             probe: &Probe::Nobody,

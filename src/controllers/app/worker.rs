@@ -22,7 +22,7 @@ use crate::controllers::app::report::Reporter;
 use crate::controllers::app::revision::{self, Pinned, Written};
 use crate::controllers::app::shared::{AppContext, kind_of};
 use crate::controllers::app::telling::{At, Failure};
-use crate::controllers::app::upgrade::Aim;
+use crate::controllers::app::upgrade::aim::Aim;
 use crate::controllers::app::{finalize, serve};
 use crate::domain::app::instance::{AppKey, Instance};
 use crate::domain::app::observed::{Observed, Probe};
