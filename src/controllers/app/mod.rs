@@ -15,6 +15,7 @@ pub mod shared;
 pub mod queue;
 pub mod choices;
 pub mod revision;
+pub mod named;
 pub mod prepare;
 pub mod carry;
 pub mod crashes;
@@ -25,6 +26,7 @@ pub mod finalize;
 pub mod telling;
 pub mod probing;
 pub mod steps;
+pub mod situation;
 pub mod worker;
 pub mod view;
 pub mod standby;
@@ -38,8 +40,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::app::App;
+use crate::controllers::app::named::Named;
 use crate::controllers::app::shared::AppContext;
-use crate::controllers::app::worker::Situation;
+use crate::controllers::app::situation::Situation;
 use crate::domain::app::acceptance::{key_of, older_namesake};
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::view::AppsView;
@@ -62,8 +65,13 @@ struct Handle {
 
 async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
     ctx.base.stores.apps_ready().await;
-    let mut workers =
-        Workers { ctx: ctx.clone(), running: BTreeMap::new(), tasks: JoinSet::new(), catalogue: 0 };
+    let mut workers = Workers {
+        named: Named::new(ctx.base.client.clone()),
+        ctx: ctx.clone(),
+        running: BTreeMap::new(),
+        tasks: JoinSet::new(),
+        catalogue: 0,
+    };
     let mut offers = ctx.library.subscribe();
     let mut secrets = ctx.shared.secrets.subscribe();
     // Nobody is listened to for nothing: a cluster's watches cost calls.
@@ -92,6 +100,7 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
         first = false;
         tokio::select! {
             () = ctx.base.stores.apps_changed() => {}
+            () = workers.named.changed() => {}
             changed = secrets.changed() => if changed.is_err() { return },
             changed = offers.changed() => if changed.is_ok() { workers.catalogue += 1 } else { return },
             Some(name) = next(&mut events) => workers.wake(&name),
@@ -130,15 +139,18 @@ struct Workers {
     tasks: JoinSet<()>,
     /// Rises with every change of the catalogue.
     catalogue: u64,
+    named: Named,
 }
 
 impl Workers {
     fn follow(&mut self, apps: &[App]) {
         while self.tasks.try_join_next().is_some() {}
+        self.named.follow(apps);
         let mut wished: BTreeMap<AppKey, Situation> = BTreeMap::new();
         for app in apps {
             let older = older_namesake(app, apps);
-            let situation = Situation { app: Arc::new(app.clone()), older, catalogue: self.catalogue };
+            let (catalogue, secrets) = (self.catalogue, self.named.changes(app));
+            let situation = Situation { app: Arc::new(app.clone()), older, catalogue, secrets };
             wished.insert(key_of(app), situation);
         }
         let shared = self.ctx.shared.clone();

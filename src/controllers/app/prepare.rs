@@ -12,7 +12,7 @@ use crate::catalog::library::Offer;
 use crate::controllers::app::choices::{self, in_time};
 use crate::controllers::app::revision::Pinned;
 use crate::controllers::app::shared::AppContext;
-use crate::controllers::app::worker::Situation;
+use crate::controllers::app::situation::Situation;
 use crate::domain::app::acceptance::{Refused, allowed, key_of};
 use crate::domain::app::fill::{Order, instantiate, wanted_ports};
 use crate::domain::app::finding::{Effect, Finding, Right};

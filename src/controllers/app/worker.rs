@@ -21,6 +21,7 @@ use crate::controllers::app::queue::Slot;
 use crate::controllers::app::report::Reporter;
 use crate::controllers::app::revision::{self, Pinned, Written};
 use crate::controllers::app::shared::{AppContext, kind_of};
+use crate::controllers::app::situation::{Situation, void};
 use crate::controllers::app::telling::{At, Failure};
 use crate::controllers::app::upgrade::aim::Aim;
 use crate::controllers::app::{finalize, serve};
@@ -39,34 +40,6 @@ const POLL: Duration = Duration::from_secs(3);
 pub const LOOK_DEADLINE: Duration = Duration::from_secs(60);
 /// Turns without a pause from which on something goes round in circles.
 const TURNS: u32 = 64;
-
-/// What a worker is told of its App.
-#[derive(Clone)]
-pub struct Situation {
-    /// The object.
-    pub app: Arc<App>,
-    /// The older App that has this name already.
-    pub older: Option<AppKey>,
-    /// Rises with every change of the catalogue.
-    pub catalogue: u64,
-}
-
-/// What of a situation makes a turn void when it changes.
-type Stamp = (Option<String>, Option<i64>, bool, Option<AppKey>, u64);
-
-impl Situation {
-    /// Whether both are the same.
-    pub fn is(&self, other: &Situation) -> bool {
-        self.app.metadata.resource_version == other.app.metadata.resource_version
-            && self.stamp() == other.stamp()
-    }
-
-    fn stamp(&self) -> Stamp {
-        let metadata = &self.app.metadata;
-        let deleting = metadata.deletion_timestamp.is_some();
-        (metadata.uid.clone(), metadata.generation, deleting, self.older.clone(), self.catalogue)
-    }
-}
 
 /// A worker with what it remembers; but for the draft of the status all of it can be lost without harm.
 pub struct Worker {
@@ -145,11 +118,6 @@ pub async fn run(
             () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => worker.heard |= RESYNC <= wait,
         }
     }
-}
-
-/// Waits until the situation is another one than `stamp`; false: there will be none.
-async fn void(situations: &mut watch::Receiver<Situation>, stamp: &Stamp) -> bool {
-    situations.wait_for(|now| now.stamp() != *stamp).await.is_ok()
 }
 
 /// One turn's constants.

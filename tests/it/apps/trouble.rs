@@ -129,3 +129,37 @@ async fn a_port_that_was_taken_meanwhile_is_chosen_anew() {
     let status = apps.comes_to("blog", "running").await;
     assert_eq!(ports(&status), [9002].into());
 }
+
+#[tokio::test]
+async fn a_secret_that_changes_is_used_at_once() {
+    let apps = Apps::new().await;
+    let secrets = Api::<Secret>::namespaced(apps.client.clone(), "default");
+    let write = async |name: &str, data: Value| {
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+        let params = PatchParams::apply("test").force();
+        secrets.patch(name, &params, &Patch::Apply(secret)).await.unwrap();
+    };
+    let login = |password: &str| {
+        let auths = json!({"auths": {"registry.example": {"username": "u", "password": password}}});
+        json!({ ".dockerconfigjson": auths.to_string() })
+    };
+    write("word", json!({"k": "first-word-of-all"})).await;
+    write("login", login("wrong")).await;
+    apps.runtime.fail("pull", Kind::Credentials, Class::User, usize::MAX);
+    let reference = json!({"name": "word", "key": "k"});
+    let spec = json!({
+        "appName": "web", "appVersion": "1",
+        "secretVariables": {"W9_POWER_PASSWORD": reference}, "pullSecretRef": {"name": "login"},
+    });
+    apps.create("default", "blog", spec).await;
+    // What only its user can mend is not tried again for minutes, but for a change.
+    apps.condition("blog", "Ready", "RegistryCredentials").await;
+    apps.runtime.mend();
+    write("login", login("right")).await;
+    apps.holds("blog", "stands", |status| status.revision == Some(1) && status.status == "running").await;
+    assert_eq!(apps.took("create"), 1);
+    write("word", json!({"k": "another-word-then"})).await;
+    until("it is made with the new word", || async { (apps.took("create") == 2).then_some(()) }).await;
+    apps.comes_to("blog", "running").await;
+}
