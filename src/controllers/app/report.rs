@@ -110,6 +110,11 @@ impl Reporter {
         judged
     }
 
+    /// Whether what was drafted stands: what could not be written would be a lie for as long as nothing happens.
+    pub fn stands(&self) -> bool {
+        self.draft == self.written
+    }
+
     /// Writes how far it is, and nothing else.
     pub async fn progress(&mut self, app: &App, progress: Progress) {
         self.draft.progress = Some(progress);
@@ -118,7 +123,7 @@ impl Reporter {
 
     /// Writes the draft if it says something new; answers whether it stands.
     pub async fn save(&mut self, app: &App) -> bool {
-        if self.draft == self.written {
+        if self.stands() {
             return true;
         }
         let api = Api::<App>::namespaced(self.ctx.base.client.clone(), &self.key.namespace);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::api::app::{App, Progress};
 use crate::controllers::app::prepare::Refusal;
 use crate::controllers::app::report::Told;
-use crate::controllers::app::worker::{RESYNC, Turn, Worker};
+use crate::controllers::app::worker::{POLL, RESYNC, Turn, Worker};
 use crate::controllers::shared::chance::chance;
 use crate::domain::app::instance::Instance;
 use crate::domain::app::observed::{Observed, Probe};
@@ -45,7 +45,7 @@ impl Worker {
     pub(super) fn fail(&mut self, at: At, refusal: Refusal) {
         let same = self.failure.as_ref().filter(|failure| failure.at == at);
         let count = same.map_or(0, |failure| failure.count.saturating_add(1));
-        // Most edits that help are made elsewhere, in a registry or a Secret: nobody tells us of them.
+        // Most edits that help are made elsewhere, in a registry or at the host: nobody tells us of them.
         let wait = retry_in(refusal.class, count, chance()).unwrap_or(RESYNC);
         self.failure = Some(Failure { at, refusal, count, until: Instant::now() + wait });
     }
@@ -96,7 +96,8 @@ impl Worker {
         let notes = self.notes.clone();
         let told = Told { instance, invalid, notes: &notes, ..Told::only(&doing) };
         self.reporter.report(app, runtime, told).await;
-        self.wait_for_failure()
+        let wait = self.wait_for_failure();
+        if self.reporter.stands() { wait } else { wait.min(POLL) }
     }
 
     /// Reports before or during steps.

@@ -35,7 +35,7 @@ use crate::runtimes::{Kind, Runtime, RuntimeError};
 /// At rest an application is looked at after this long, whatever was or wasn't heard of it.
 pub const RESYNC: Duration = Duration::from_secs(300);
 /// While something is awaited, events may be missed for this long.
-const POLL: Duration = Duration::from_secs(3);
+pub const POLL: Duration = Duration::from_secs(3);
 /// Longest that a single look or probe may take.
 pub const LOOK_DEADLINE: Duration = Duration::from_secs(60);
 /// Turns without a pause from which on something goes round in circles.
@@ -276,7 +276,7 @@ impl Worker {
             due.push(now + Duration::try_from(STEADY).unwrap_or(POLL));
         }
         let moving = !matches!(judged.phase, Phase::Running | Phase::Stopped | Phase::Error);
-        if moving || self.unserved {
+        if moving || self.unserved || !self.reporter.stands() {
             due.push(now + POLL);
         }
         if let Some(ahead) = restart_ahead(turn.app, self.ctx.base.now()) {

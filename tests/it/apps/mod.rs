@@ -9,7 +9,7 @@ mod upgrade;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use cocoasyncer::api::app::{App, AppStatus};
 use cocoasyncer::api::service::ManagedService;
@@ -26,9 +26,11 @@ use cocoasyncer::domain::app::view::AppsView;
 use cocoasyncer::runtimes::Runtime;
 use cocoasyncer::runtimes::memory::MemoryRuntime;
 use cocoasyncer::telemetry::metrics::app::AppMetrics;
+use http::{Request, Response};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::client::Body;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -111,6 +113,8 @@ struct Apps {
     settings: Settings,
     metrics: AppMetrics,
     clock: Arc<AtomicI64>,
+    /// The control plane takes no status from the loops.
+    refuses: Arc<AtomicBool>,
     views: watch::Receiver<Arc<AppsView>>,
     loops: Option<(JoinSet<()>, CancellationToken)>,
 }
@@ -142,6 +146,7 @@ impl Apps {
             settings: Settings { host: Some("apps.example".into()), ..Settings::default() },
             metrics: AppMetrics::default(),
             clock,
+            refuses: Arc::default(),
             views: watch::Sender::default().subscribe(),
             loops: None,
         }
@@ -149,12 +154,13 @@ impl Apps {
 
     fn start(&mut self) {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        let client = self.refusing();
         let stores =
-            Stores::start(&self.client, &Arc::default(), &stop, &mut |_, watch| drop(tasks.spawn(watch)));
+            Stores::start(&client, &Arc::default(), &stop, &mut |_, watch| drop(tasks.spawn(watch)));
         let clock = self.clock.clone();
         let clock = Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap());
         let none = Arc::new(|_: &_| None);
-        let base = Context::new(self.client.clone(), "n1".into(), stores, clock, none, Default::default());
+        let base = Context::new(client, "n1".into(), stores, clock, none, Default::default());
         let runtime: Arc<dyn Runtime> = self.runtime.clone();
         let runtimes = match self.runtime.backend() {
             Backend::Docker => Runtimes { docker: Some(runtime), kubernetes: None },
@@ -166,6 +172,22 @@ impl Apps {
         self.views = views.subscribe();
         tasks.spawn(app::run(ctx, views, stop.clone()));
         self.loops = Some((tasks, stop));
+    }
+
+    /// The control plane as the loops see it.
+    fn refusing(&self) -> Client {
+        let (plane, refuses) = (self.client.clone(), self.refuses.clone());
+        let call = move |request: Request<Body>| {
+            let refused = refuses.load(Ordering::SeqCst) && request.uri().path().ends_with("/status");
+            let plane = plane.clone();
+            async move {
+                match refused {
+                    true => Ok(Response::builder().status(500).body(Body::empty()).unwrap()),
+                    false => plane.send(request).await,
+                }
+            }
+        };
+        Client::new(tower::service_fn(call), "default")
     }
 
     /// Ends everything at once, as a kill would.
@@ -260,6 +282,16 @@ impl Apps {
 
     fn services(&self) -> Api<ManagedService> {
         Api::namespaced(self.client.clone(), "default")
+    }
+
+    /// Tells of something at the runtime, and waits until whatever follows from it has been done.
+    async fn looked_at(&self, name: &str) {
+        // A worker looks again only when the turn before is over.
+        for _ in 0..2 {
+            let seen = self.took("observe");
+            self.runtime.tell(&key("default", name));
+            until("it was looked at", || async { (seen < self.took("observe")).then_some(()) }).await;
+        }
     }
 
     /// Steps that were taken of this kind: `pull`, `start`, ...

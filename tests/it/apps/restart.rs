@@ -83,7 +83,8 @@ async fn at_rest_a_restart_writes_nothing_and_stopped_stays_stopped() {
     let (steps, seen) = (apps.runtime.steps().len(), apps.took("observe"));
     apps.start();
     until("both were looked at", || async { (seen + 2 <= apps.took("observe")).then_some(()) }).await;
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    apps.looked_at("blog").await;
+    apps.looked_at("shop").await;
     assert_eq!(apps.runtime.steps().len(), steps);
     assert_eq!(apps.get("default", "blog").await.metadata.resource_version, versions[0]);
     assert_eq!(apps.get("default", "shop").await.metadata.resource_version, versions[1]);

@@ -163,3 +163,20 @@ async fn a_secret_that_changes_is_used_at_once() {
     until("it is made with the new word", || async { (apps.took("create") == 2).then_some(()) }).await;
     apps.comes_to("blog", "running").await;
 }
+
+#[tokio::test]
+async fn a_status_that_could_not_be_written_is_written_soon() {
+    let apps = Apps::new().await;
+    apps.install("blog", "web").await;
+    apps.holds("blog", "stands", |status| status.revision == Some(1) && status.status == "running").await;
+    apps.refuses.store(true, Ordering::SeqCst);
+    apps.edit("blog", json!({"power": "Stopped"})).await;
+    until("it is stopped", || async {
+        apps.runtime.containers(&key("default", "blog"))["web"].exit.map(drop)
+    })
+    .await;
+    apps.looked_at("blog").await;
+    assert_eq!(apps.status("blog").await.status, "running");
+    apps.refuses.store(false, Ordering::SeqCst);
+    apps.comes_to("blog", "stopped").await;
+}

@@ -61,8 +61,7 @@ async fn a_bad_version_is_undone_with_its_data_and_not_tried_again() {
     assert_eq!(status.rolled_back.as_ref().map(|undone| undone.app_version.as_str()), Some("2"));
     assert_eq!(apps.runtime.volume(&blog(), "data").unwrap(), "[web:1][web:1]", "what 2 wrote is gone");
     let steps = apps.runtime.steps().len();
-    apps.runtime.tell(&blog());
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    apps.looked_at("blog").await;
     assert_eq!(apps.runtime.steps().len(), steps, "not before an edit");
     apps.edit("blog", json!({"appVersion": "3"})).await;
     // The number of what was undone is free again.
@@ -133,7 +132,7 @@ async fn a_changed_catalogue_changes_nothing_that_is_installed() {
     let changed = template("web", &WEB.replace("/data", "/elsewhere"));
     apps.library.replace([Offer::new(changed, true, Origin::ConfigMap("a/b".into(), Arc::default()))]);
     until("it was looked at", || async { (seen < apps.took("observe")).then_some(()) }).await;
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    apps.looked_at("blog").await;
     assert_eq!(apps.runtime.steps().len(), steps);
     apps.edit("blog", json!({"appVersion": "2"})).await;
     stands(&apps, 2, "2").await;
