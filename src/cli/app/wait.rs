@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, ResourceExt};
 
@@ -51,7 +53,7 @@ pub async fn follow(api: Api<App>, app: &App, goal: Goal, seconds: u64, lang: La
     let mut screen = Screen::stderr(lang);
     let mut last = None;
     let following = async {
-        let mut seen = watch_object(api, &name).boxed();
+        let mut seen = watch_object(api, &name).default_backoff().boxed();
         while let Some(seen) = seen.next().await {
             // A watch that breaks is taken up again; whoever waits has a deadline.
             let Ok(seen) = seen else { continue };
@@ -91,6 +93,10 @@ fn stand(app: &App, goal: Goal, generation: Option<i64>) -> Standing {
     if status.observed_generation < generation {
         return Standing::OnTheWay;
     }
+    // What runs goes on beside a wish that can't be: nothing would ever come of it.
+    if let Some(refused) = condition(status, types::VALID).filter(|valid| valid.status == "False") {
+        return Standing::Failed(format!("{} ({})", refused.message, refused.reason));
+    }
     let phase = Phase::parse(&status.status);
     if phase == Some(Phase::Error) {
         return Standing::Failed(message(status));
@@ -103,11 +109,8 @@ fn stand(app: &App, goal: Goal, generation: Option<i64>) -> Standing {
             Standing::Failed("somebody stopped it meanwhile".to_owned())
         }
         Goal::Running => {
-            let back = status.conditions.iter().find(|condition| {
-                condition.type_ == types::DEGRADED
-                    && condition.status == "True"
-                    && condition.reason == reasons::ROLLED_BACK
-            });
+            let back = condition(status, types::DEGRADED);
+            let back = back.filter(|back| back.status == "True" && back.reason == reasons::ROLLED_BACK);
             if let Some(back) = back {
                 return Standing::Failed(back.message.clone());
             }
@@ -120,10 +123,15 @@ fn stand(app: &App, goal: Goal, generation: Option<i64>) -> Standing {
     }
 }
 
+fn condition<'a>(status: &'a AppStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
 /// Why it is as it is.
 pub fn message(status: &AppStatus) -> String {
-    let ready = status.conditions.iter().find(|condition| condition.type_ == types::READY);
-    ready.map(|ready| format!("{} ({})", ready.message, ready.reason)).unwrap_or_default()
+    condition(status, types::READY)
+        .map(|ready| format!("{} ({})", ready.message, ready.reason))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -144,8 +152,8 @@ mod tests {
         assert_eq!(stand(&app, goal, Some(2)), expect);
     }
 
-    fn condition(kind: &str, reason: &str, message: &str) -> Value {
-        json!({"type": kind, "status": "True", "reason": reason, "message": message,
+    fn said(kind: &str, is: &str, reason: &str, message: &str) -> Value {
+        json!({"type": kind, "status": is, "reason": reason, "message": message,
             "lastTransitionTime": "2026-01-01T00:00:00Z"})
     }
 
@@ -165,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_error_is_told_with_its_reason_and_an_old_one_is_not() {
-        let ready = condition("Ready", "CrashLoop", "web ended 3 times");
+        let ready = said("Ready", "False", "CrashLoop", "web ended 3 times");
         let error = |generation: i64| json!({"status": "error", "observedGeneration": generation, "conditions": [ready]});
         let why = "web ended 3 times (CrashLoop)".to_owned();
         check(json!({}), error(2), Goal::Running, Standing::Failed(why.clone()));
@@ -182,8 +190,11 @@ mod tests {
         };
         check(json!({}), on("7", json!({})), Goal::Running, Standing::Done);
         check(json!({}), on("6", json!({})), Goal::Running, Standing::OnTheWay);
-        let back = condition("Degraded", "RolledBack", "7 does not answer");
+        let back = said("Degraded", "True", "RolledBack", "7 does not answer");
         let failed = Standing::Failed("7 does not answer".to_owned());
         check(json!({}), on("6", json!({"conditions": [back]})), Goal::Running, failed);
+        let refused = said("Valid", "False", "VersionUnknown", "there are 6, 5");
+        let failed = Standing::Failed("there are 6, 5 (VersionUnknown)".to_owned());
+        check(json!({}), on("6", json!({"conditions": [refused]})), Goal::Running, failed);
     }
 }
