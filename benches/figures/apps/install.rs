@@ -1,5 +1,5 @@
 //! From AppInstall until AppStatus says `running`, against `docker-compose up -d` with the same document and images on the
-//! same engine plus its own readiness. Two of the applications have health checks, which the engine runs every ten
+//! same engine plus its own readiness. Two of the applications have health checks, which the engine runs every five
 //! seconds for both sides; the third has none, so that nothing hides what we add.
 
 use std::fs;
