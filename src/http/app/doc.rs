@@ -5,7 +5,7 @@
 
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{IntoParams, Modify};
+use utoipa::{IntoParams, IntoResponses, Modify};
 
 use crate::wire::app::{AppAnswer, AppDetailInfo, AppId, AppStatusInfo, LogEntry};
 
@@ -59,6 +59,20 @@ struct LogQuery {
     lines: Option<u32>,
 }
 
+/// Why a call did nothing.
+#[derive(IntoResponses)]
+enum Refused {
+    /// Who calls is not known.
+    #[response(status = 401, description = "no token, or a wrong one")]
+    Stranger,
+    /// Who calls may not do this.
+    #[response(status = 403, description = "the token may only read")]
+    Reader,
+    /// It can't be done.
+    #[response(status = 404, description = "it failed; Error says why")]
+    Failed,
+}
+
 /// Says how a token is sent.
 pub struct Bearer;
 
@@ -76,9 +90,7 @@ impl Modify for Bearer {
     params(InstallQuery), security(("bearer" = [])),
     responses(
         (status = 200, description = "done", body = AppAnswer<AppId>),
-        (status = 401, description = "no token, or a wrong one"),
-        (status = 403, description = "the token may only read"),
-        (status = 404, description = "it failed; Error says why")
+        Refused
     ))]
 pub fn install() {}
 
@@ -88,9 +100,7 @@ pub fn install() {}
     params(UninstallQuery), security(("bearer" = [])),
     responses(
         (status = 200, description = "done", body = AppAnswer<AppId>),
-        (status = 401, description = "no token, or a wrong one"),
-        (status = 403, description = "the token may only read"),
-        (status = 404, description = "it failed; Error says why")
+        Refused
     ))]
 pub fn uninstall() {}
 
@@ -100,9 +110,7 @@ pub fn uninstall() {}
     params(IdQuery), security(("bearer" = [])),
     responses(
         (status = 200, description = "done", body = AppAnswer<AppId>),
-        (status = 401, description = "no token, or a wrong one"),
-        (status = 403, description = "the token may only read"),
-        (status = 404, description = "it failed; Error says why")
+        Refused
     ))]
 pub fn restart() {}
 
@@ -112,9 +120,7 @@ pub fn restart() {}
     params(IdQuery), security(("bearer" = [])),
     responses(
         (status = 200, description = "done", body = AppAnswer<AppId>),
-        (status = 401, description = "no token, or a wrong one"),
-        (status = 403, description = "the token may only read"),
-        (status = 404, description = "it failed; Error says why")
+        Refused
     ))]
 pub fn start() {}
 
@@ -124,9 +130,7 @@ pub fn start() {}
     params(IdQuery), security(("bearer" = [])),
     responses(
         (status = 200, description = "done", body = AppAnswer<AppId>),
-        (status = 401, description = "no token, or a wrong one"),
-        (status = 403, description = "the token may only read"),
-        (status = 404, description = "it failed; Error says why")
+        Refused
     ))]
 pub fn stop() {}
 
@@ -136,9 +140,7 @@ pub fn stop() {}
     params(IdQuery), security(("bearer" = [])),
     responses(
         (status = 200, description = "done", body = AppAnswer<AppStatusInfo>),
-        (status = 401, description = "no token, or a wrong one"),
-        (status = 403, description = "the token may only read"),
-        (status = 404, description = "it failed; Error says why")
+        Refused
     ))]
 pub fn status() {}
 
@@ -148,9 +150,7 @@ pub fn status() {}
     params(ListQuery), security(("bearer" = [])),
     responses(
         (status = 200, description = "done", body = AppAnswer<Vec<AppDetailInfo>>),
-        (status = 401, description = "no token, or a wrong one"),
-        (status = 403, description = "the token may only read"),
-        (status = 404, description = "it failed; Error says why")
+        Refused
     ))]
 pub fn list() {}
 
@@ -161,6 +161,6 @@ pub fn list() {}
     params(("app_id" = String, Path, description = "The application"), LogQuery), security(("bearer" = [])),
     responses(
         (status = 200, description = "done", body = AppAnswer<Vec<LogEntry>>),
-        (status = 404, description = "it failed; Error says why")
+        Refused
     ))]
 pub fn logs() {}
