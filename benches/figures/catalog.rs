@@ -10,6 +10,7 @@ use cocoasyncer::controllers::catalog::LOOK_EVERY;
 
 use crate::measure::{Pairs, seconds};
 use crate::report::{Figure, Promise};
+use crate::support::samples;
 
 const TEMPLATES: usize = 363;
 const TURNS: usize = 7;
@@ -19,7 +20,7 @@ pub fn run() -> anyhow::Result<Vec<Figure>> {
     let folder = tempfile::tempdir()?;
     built_in(folder.path())?;
     let mut figures = vec![loading("363 templates like the built-in ones", folder.path())?];
-    if let Some(samples) = samples() {
+    if let Some(samples) = samples::folder("measured") {
         let real = tempfile::tempdir()?;
         copies(&samples, real.path())?;
         figures.push(loading("363 templates that others wrote", real.path())?);
@@ -51,12 +52,6 @@ fn built_in(into: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Templates of others, in some folder above this checkout; absent on most machines.
-fn samples() -> Option<PathBuf> {
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    above.map(|folder| folder.join("shared/catalog-samples/apps")).find(|folder| folder.is_dir())
 }
 
 fn copies(from: &Path, into: &Path) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 //! known traps are recorded. Of the templates themselves nothing is recorded but names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use cocoasyncer::domain::app::template::{Checked, Template, check};
 use cocoasyncer::domain::app::verdict::{Backend, Verdict, verdict};
 use cocoasyncer::domain::app::workload::{Service, Wait, Workload};
 use cocoasyncer::domain::secret::Secret;
+
+use crate::support::samples;
 
 /// Templates with a trap each: the diverse ones and the nasty ones.
 const TRAPS: &[&str] = &[
@@ -58,19 +60,6 @@ const TRAPS: &[&str] = &[
     "zitadel",
 ];
 
-/// The samples' folder, in some folder above this checkout; absent on most machines.
-#[allow(clippy::print_stderr, reason = "a skip is loud")]
-fn samples() -> Option<PathBuf> {
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let found = above.map(|folder| folder.join("shared/catalog-samples/apps")).find(|folder| folder.is_dir());
-    if found.is_none() {
-        eprintln!(
-            "skipped: no folder shared/catalog-samples above the checkout, so no real template was checked"
-        );
-    }
-    found
-}
-
 fn word(checked: &Checked, backend: Backend) -> &'static str {
     match verdict(&checked.findings, backend, &BTreeSet::new()) {
         Verdict::Runs => "runs",
@@ -90,7 +79,7 @@ fn recorded(checked: &Checked, backend: Backend) -> String {
 
 #[test]
 fn verdicts_on_templates_with_known_traps_are_as_recorded() {
-    let Some(folder) = samples() else { return };
+    let Some(folder) = samples::folder("checked") else { return };
     let checked: BTreeMap<String, Checked> =
         load(&folder).unwrap().iter().map(|template| (template.name.clone(), check(template))).collect();
     let mut text = String::new();
@@ -117,7 +106,7 @@ fn verdicts_on_templates_with_known_traps_are_as_recorded() {
 #[test]
 #[allow(clippy::print_stderr, reason = "the figures of a run")]
 fn every_real_template_is_checked_and_most_run_on_both_backends() {
-    let Some(folder) = samples() else { return };
+    let Some(folder) = samples::folder("checked") else { return };
     let begun = Instant::now();
     let templates = load(&folder).unwrap();
     let checked: Vec<Checked> = templates.iter().map(check).collect();
@@ -318,7 +307,7 @@ fn holds(instance: &Instance, template: &Template) {
 #[test]
 #[allow(clippy::print_stderr, reason = "the figures of a run")]
 fn every_real_template_is_filled_or_refused_and_the_same_way_twice() {
-    let Some(folder) = samples() else { return };
+    let Some(folder) = samples::folder("checked") else { return };
     let all: BTreeSet<Right> = Right::ALL.into();
     let (mut filled, mut refused) = (0, 0);
     for template in load(&folder).unwrap() {

@@ -6,7 +6,6 @@ mod runtime;
 mod playing;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cocoasyncer::catalog::{builtin, contents, load};
@@ -17,21 +16,10 @@ use cocoasyncer::domain::app::template::{Template, check};
 use cocoasyncer::domain::app::verdict::Backend;
 use cocoasyncer::domain::secret::Secret;
 
+use crate::support::samples;
+
 /// The password of every instance here.
 pub const PASSWORD: &str = "Pa55wordPa55wordX";
-
-/// The samples' folder, in some folder above this checkout; absent on most machines.
-#[allow(clippy::print_stderr, reason = "a skip is loud")]
-fn samples() -> Option<PathBuf> {
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let found = above.map(|folder| folder.join("shared/catalog-samples/apps")).find(|folder| folder.is_dir());
-    if found.is_none() {
-        eprintln!(
-            "skipped: no folder shared/catalog-samples above the checkout, so no real template was rendered"
-        );
-    }
-    found
-}
 
 /// An instance of `template` under this name, as an install for a cluster makes it.
 pub fn installed(
@@ -75,7 +63,7 @@ fn all() -> (Vec<Instance>, usize) {
     let mut instances: Vec<Instance> =
         builtin::templates().iter().map(|template| built_in(&template.name, &key, "u-1")).collect();
     let mut refused = 0;
-    for folder in samples().into_iter() {
+    for folder in samples::folder("rendered").into_iter() {
         for template in load(&folder).unwrap() {
             let files = contents(&folder.join(&template.name), &template).unwrap();
             match installed(&template, files, &key, "u-1") {
