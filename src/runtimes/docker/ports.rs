@@ -9,7 +9,7 @@ use bollard::Docker;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, PortMap, PortSummaryTypeEnum};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 
-use super::error::{is_absent, told};
+use super::error::{status, told};
 use crate::api::{APP_LABEL, APP_NAMESPACE_LABEL};
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::workload::Protocol;
@@ -93,7 +93,8 @@ async fn published(docker: &Docker, key: &AppKey) -> Result<(Ports, Ports), Runt
                 let wanted = found.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
                 into.extend(bound(&wanted));
             }
-            Err(error) if is_absent(&error) => {}
+            // It went meanwhile, or the engine itself can't read it.
+            Err(error) if status(&error).is_some() => {}
             Err(error) => return Err(told(what, &error)),
         }
     }

@@ -298,6 +298,11 @@ async fn start(
     match engine.docker.start_container(&id, None::<StartContainerOptions>).await {
         Ok(()) => Ok(()),
         Err(error) if status(&error) == Some(304) => Ok(()),
+        // Somebody paused it by hand, and the engine starts no such one.
+        Err(error) if error.to_string().contains("paused") => {
+            let what = format!("unpause container {name}");
+            engine.docker.unpause_container(&id).await.map_err(|error| told(&what, &error))
+        }
         Err(error) => {
             // It knows its networks by ids, and one that somebody made anew has another: so must the container be.
             if is_absent(&error) && error.to_string().contains("network") {

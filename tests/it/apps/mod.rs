@@ -155,8 +155,7 @@ impl Apps {
     fn start(&mut self) {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let client = self.refusing();
-        let stores =
-            Stores::start(&client, &Arc::default(), &stop, &mut |_, watch| drop(tasks.spawn(watch)));
+        let stores = Stores::start(&client, &Arc::default(), &stop, &mut |_, watch| drop(tasks.spawn(watch)));
         let clock = self.clock.clone();
         let clock = Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap());
         let none = Arc::new(|_: &_| None);

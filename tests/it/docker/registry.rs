@@ -91,6 +91,11 @@ impl Registry {
         self.images.open.send_replace(true);
     }
 
+    /// From now on `slow` waits again.
+    pub fn holds(&self) {
+        self.images.open.send_replace(false);
+    }
+
     /// An image of this registry.
     pub fn image(&self, name: &str) -> String {
         format!("{}/{name}:1", self.at)

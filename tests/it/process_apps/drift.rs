@@ -6,7 +6,7 @@ use crate::support::apps::{Host, shows};
 use crate::support::engine::lab;
 
 #[tokio::test]
-async fn a_container_removed_or_stopped_by_hand_comes_back() {
+async fn a_container_removed_stopped_or_paused_by_hand_comes_back() {
     let Some(lab) = lab(&[]).await else { return };
     let name = &lab.name();
     let host = Host::start(lab, &[], &[]).await;
@@ -33,6 +33,13 @@ async fn a_container_removed_or_stopped_by_hand_comes_back() {
         let old = host.inspect(&container).await.unwrap().state.unwrap().started_at.unwrap();
         docker.stop_container(&container, None::<StopContainerOptions>).await.unwrap();
         is_new(&container, &old).await;
+        docker.pause_container(&container).await.unwrap();
+        host.wait("it goes on", async || {
+            let paused = host.inspect(&container).await?.state?.paused;
+            (paused == Some(false)).then_some(())
+        })
+        .await;
+        host.runs(name).await;
     }
 }
 

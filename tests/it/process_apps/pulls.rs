@@ -12,7 +12,7 @@ use crate::support::apps::{Host, shows};
 use crate::support::engine::{Lab, TINY, lab};
 
 /// A registry whose images can run.
-async fn registry(lab: &Lab) -> Registry {
+pub async fn registry(lab: &Lab) -> Registry {
     let name = lab.name();
     let labels = [(APP_LABEL.to_owned(), name.clone())].into();
     let body = ContainerCreateBody { image: Some(TINY.into()), labels: Some(labels), ..Default::default() };
@@ -24,7 +24,8 @@ async fn registry(lab: &Lab) -> Registry {
     Registry::over(vec![busybox.concat()], &name).await
 }
 
-fn compose(lab: &Lab, image: &str) -> String {
+/// A template of such an image.
+pub fn compose(lab: &Lab, image: &str) -> String {
     lab.forgets(image);
     format!(
         "services:\n  web:\n    image: {image}\n    container_name: $W9_ID\n    restart: unless-stopped\n    init: true\n    \

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -87,13 +88,25 @@ pub struct Standing {
 impl Host {
     /// A site that runs, with these templates: name and compose document. `pair` is always there.
     pub async fn start(lab: Lab, templates: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::start_with(lab, templates, flags, |_| ()).await
+    }
+
+    /// The same, with `more` in the catalogue's folder.
+    pub async fn start_with(
+        lab: Lab,
+        templates: &[(&str, &str)],
+        flags: &[&str],
+        more: impl FnOnce(&Path),
+    ) -> Self {
         let all = ["--public-address", "203.0.113.1", "--app-host", "127.0.0.1", "--docker", lab.address()];
         let mut site = Site::new("a", &[&all[..], flags].concat());
         let liked = liked();
         for (name, compose) in [("pair", PAIR)].iter().chain(templates) {
             template(&site, name, compose, liked);
         }
-        site.flags.extend(["--catalog".to_owned(), site.home.path().join("catalog").display().to_string()]);
+        let catalog = site.home.path().join("catalog");
+        more(&catalog);
+        site.flags.extend(["--catalog".to_owned(), catalog.display().to_string()]);
         site.start().await;
         Self { site, lab }
     }
@@ -190,7 +203,12 @@ impl Host {
 
     /// The App objects.
     pub async fn apps(&self) -> Api<App> {
-        Api::namespaced(self.site.client().await, "default")
+        self.apps_in("default").await
+    }
+
+    /// Those of a namespace.
+    pub async fn apps_in(&self, namespace: &str) -> Api<App> {
+        Api::namespaced(self.site.client().await, namespace)
     }
 
     /// An App object.
@@ -200,9 +218,14 @@ impl Host {
 
     /// Applies an App object.
     pub async fn apply(&self, name: &str, spec: Value) {
-        let metadata = json!({ "name": name, "namespace": "default" });
+        self.apply_in("default", name, spec).await.unwrap();
+    }
+
+    /// Applies an App object in a namespace.
+    pub async fn apply_in(&self, namespace: &str, name: &str, spec: Value) -> Result<(), kube::Error> {
+        let metadata = json!({ "name": name, "namespace": namespace });
         let app = json!({"apiVersion": "cocoasyncer.io/v1alpha1", "kind": "App", "metadata": metadata, "spec": spec});
-        self.site.apply(app).await.unwrap();
+        self.site.apply(app).await
     }
 
     /// Changes an App's spec as `kubectl patch` does.

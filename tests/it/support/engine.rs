@@ -1,6 +1,9 @@
 //! A real Docker engine: one that runs already, else one that `tests/tools/engine.sh` starts. Each test has applications of
 //! its own names, and what carries those names is gone when the test ends, however it ends.
 
+pub mod own;
+pub mod troubles;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::TcpListener;
 use std::path::Path;
@@ -43,6 +46,8 @@ pub struct Lab {
     /// The folder of the applications' files.
     pub apps: tempfile::TempDir,
     socket: String,
+    /// Where a site finds it; none: at its own socket.
+    way: Option<String>,
     names: Mutex<BTreeSet<String>>,
     images: Mutex<BTreeSet<String>>,
 }
@@ -122,7 +127,13 @@ impl Lab {
         let runtime = DockerRuntime::new(socket, apps.path()).unwrap();
         let docker = connect(socket).await;
         let (names, images) = (Mutex::default(), Mutex::default());
-        Self { runtime, docker, apps, socket: socket.to_owned(), names, images }
+        Self { runtime, docker, apps, socket: socket.to_owned(), way: None, names, images }
+    }
+
+    /// The same, but a site asks it at `address`.
+    pub fn asked_at(mut self, address: String) -> Self {
+        self.way = Some(address);
+        self
     }
 
     /// An image that goes with this lab, should it be there then.
@@ -199,9 +210,9 @@ impl Lab {
         fill::instantiate(template, Arc::new(files), &order).unwrap()
     }
 
-    /// Where the engine listens: `unix:///...`.
+    /// Where a site finds the engine: `unix:///...`.
     pub fn address(&self) -> &str {
-        &self.socket
+        self.way.as_deref().unwrap_or(&self.socket)
     }
 
     /// Where the engine listens: a path.

@@ -8,6 +8,7 @@ pub mod objects;
 pub mod pod_security;
 pub mod process;
 pub mod ran;
+pub mod samples;
 pub mod schemas;
 pub mod servers;
 
