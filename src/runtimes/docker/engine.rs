@@ -34,7 +34,7 @@ pub struct Engine {
     pub cores: i64,
     /// The host's memory, in octets.
     pub memory: i64,
-    /// The kernel's table of the host's routes.
+    /// The kernel's table of the host's routes and own addresses.
     pub routes: PathBuf,
 }
 
@@ -50,7 +50,7 @@ impl Door {
     /// The engine behind a unix socket, on the host whose kernel tells of itself below `proc`.
     pub fn of(socket: &str, proc: &Path) -> Self {
         let socket = socket.trim_start_matches("unix://").to_owned();
-        Self { socket, routes: proc.join("net/route"), engine: OnceCell::new() }
+        Self { socket, routes: proc.join("net/fib_trie"), engine: OnceCell::new() }
     }
 
     /// Where it listens.

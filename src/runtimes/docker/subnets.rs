@@ -68,19 +68,21 @@ fn free(taken: &[Ipv4Net]) -> Option<Ipv4Net> {
     ours.find(|net| !taken.iter().any(|taken| touches(net, taken)))
 }
 
-/// Networks that the host has routes to, from the kernel's table; the way to everywhere is none.
+/// Networks that the host has routes to and addresses of its own, from the kernel's table, where an address is followed by
+/// the lengths of its prefixes; the way to everywhere is none.
 fn routed(table: &str) -> Vec<Ipv4Net> {
-    let row = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        // The kernel writes an address as a number of this machine.
-        let address = |at: usize| {
-            let number = u32::from_str_radix(words.get(at)?, 16).ok()?;
-            Some(Ipv4Addr::from(number.to_ne_bytes()))
-        };
-        let (to, mask) = (address(1)?, address(7)?);
-        Ipv4Net::with_netmask(to, mask).ok().filter(|net| net.prefix_len() != 0)
-    };
-    table.lines().skip(1).filter_map(row).collect()
+    let (mut all, mut address) = (Vec::new(), None);
+    for line in table.lines().map(str::trim_start) {
+        if let Some(text) = line.strip_prefix("|-- ") {
+            address = text.trim().parse::<Ipv4Addr>().ok();
+        } else if let (Some(address), Some(text)) = (address, line.strip_prefix('/')) {
+            let length = text.split_whitespace().next().and_then(|length| length.parse().ok());
+            all.extend(
+                length.filter(|length| *length != 0).and_then(|length| Ipv4Net::new(address, length).ok()),
+            );
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -101,14 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_read_from_the_kernels_table() {
-        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
-            eth0\t00000000\t0100A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-            eth0\t0000A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
-            tun0\t0000C80A\t00000000\t0001\t0\t0\t0\t0000F8FF\t0\t0\t0\nbroken\n";
-        let found = if cfg!(target_endian = "little") { routed(table) } else { return };
-        assert_eq!(found, nets(&["192.168.0.0/24", "10.200.0.0/13"]));
-        assert_eq!(free(&found), None);
+    fn routes_and_own_addresses_are_read_from_the_kernels_table() {
+        let table = "Main:\n  +-- 0.0.0.0/0 3 0 4\n     |-- 0.0.0.0\n        /0 universe UNICAST\n\
+            \x20    |-- 10.200.0.1\n        /32 host LOCAL\n     +-- 192.168.0.0/24 2 0 2\n\
+            \x20       |-- 192.168.0.0\n           /32 link BROADCAST\n           /24 link UNICAST\nbroken\n";
+        let found = routed(table);
+        assert_eq!(found, nets(&["10.200.0.1/32", "192.168.0.0/32", "192.168.0.0/24"]));
+        assert_eq!(free(&found), Some(nets(&["10.200.0.64/26"])[0]));
     }
 
     #[test]
