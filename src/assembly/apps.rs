@@ -215,6 +215,7 @@ fn public_host(settings: &Settings) -> Option<String> {
 /// What the App API asks of the runtimes.
 fn senses(docker: Option<Arc<dyn Runtime>>, kubernetes: Option<Arc<dyn Runtime>>) -> Senses {
     let first = kubernetes.clone().or_else(|| docker.clone());
+    let backend = first.as_ref().map(|runtime| runtime.backend());
     let meter = Arc::new(move || {
         let runtime = first.clone();
         let asking = async move { runtime?.capacity().await.ok() };
@@ -238,5 +239,5 @@ fn senses(docker: Option<Arc<dyn Runtime>>, kubernetes: Option<Arc<dyn Runtime>>
         };
         Box::pin(asking) as futures::future::BoxFuture<'static, _>
     });
-    Senses { meter, logs: Some(logs) }
+    Senses { meter, logs: Some(logs), backend }
 }

@@ -30,7 +30,7 @@ pub(super) async fn install(
     let version = params.required("app_version", Code::AppVersionBlank)?;
     let not_there = || format!("app_name: the catalogue has no such app; `{CATALOG}` lists what there is");
     let offer = state.library.get(app_name).ok_or_else(|| Failure::new(Code::AppNameNotExis, not_there()))?;
-    installable(&offer, version, language)?;
+    installable(&offer, version, state.senses.backend, language)?;
     let name = customer_name(name)?;
     free(&state.view(), name)?;
     let needs = offer.checked.metadata.as_ref().map(|metadata| metadata.needs).unwrap_or_default();
@@ -83,14 +83,20 @@ fn spec(app_name: &str, version: &str) -> AppSpec {
     }
 }
 
-/// Whether this version of the offer can be installed at all: a template that runs nowhere is refused now, and not after a
-/// pull.
-fn installable(offer: &Offer, version: &str, language: Language) -> Result<(), Failure> {
+/// Whether this version of the offer can be installed at all: a template that does not run where it would go is refused
+/// now, and not after a pull.
+fn installable(
+    offer: &Offer,
+    version: &str,
+    backend: Option<Backend>,
+    language: Language,
+) -> Result<(), Failure> {
     let findings = &offer.checked.findings;
     let none = BTreeSet::new();
-    let fails = |backend| verdict(findings, backend, &none) == Verdict::Cannot;
-    if fails(Backend::Docker) && fails(Backend::Kubernetes) {
-        let cannot = |finding: &&Finding| finding.verdict(Backend::Docker, &none) == Verdict::Cannot;
+    let fails = |backend: &Backend| verdict(findings, *backend, &none) == Verdict::Cannot;
+    let known = backend.map_or(vec![Backend::Docker, Backend::Kubernetes], |backend| vec![backend]);
+    if let Some(backend) = known.first().filter(|_| known.iter().all(fails)) {
+        let cannot = |finding: &&Finding| finding.verdict(*backend, &none) == Verdict::Cannot;
         let told = findings.iter().find(cannot).map(|finding| {
             let (en, zh) = finding.words();
             format!("{}: {}", finding.place, language.pick(&zh, &en))

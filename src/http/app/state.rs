@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::catalog::library::Library;
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::observed::Capacity;
+use crate::domain::app::verdict::Backend;
 use crate::domain::app::view::{AppView, AppsView};
 use crate::http::auth::Auth;
 use crate::telemetry::metrics::http::{HttpMetrics, RouteMetrics};
@@ -52,11 +53,13 @@ pub struct Senses {
     pub meter: Meter,
     /// Logs; none: there are none to be had.
     pub logs: Option<Logs>,
+    /// Where an install goes; none: nobody knows, and what runs anywhere is taken.
+    pub backend: Option<Backend>,
 }
 
 impl Default for Senses {
     fn default() -> Self {
-        Self { meter: Arc::new(|| Box::pin(async { None })), logs: None }
+        Self { meter: Arc::new(|| Box::pin(async { None })), logs: None, backend: None }
     }
 }
 
