@@ -7,6 +7,7 @@ use crate::api::condition::reasons;
 use crate::domain::app::instance::Instance;
 use crate::domain::app::observed::{Container, Observed, Probe, State, Wellness};
 use crate::domain::app::plan;
+use crate::domain::app::workload::Service;
 
 /// Restarts by the runtime from which on a container that restarts again is one that can't run.
 pub const CRASH_LOOP: u32 = 3;
@@ -196,6 +197,11 @@ fn services(instance: &Instance, seen: &Observed, busy: bool, now: Timestamp) ->
                 return Some(Judgement::new(Phase::Error, reasons::CRASH_LOOP, words));
             }
             State::Exited if plan::done(instance, service, container) => continue,
+            // It ended when it was stopped, or long ago: whom it waits for says whether there is an error.
+            State::Exited if held(instance, service, seen) => {
+                let words = format!("{name} waits for what it depends on{trouble}");
+                Judgement::new(Phase::Creating, reasons::STARTING, words)
+            }
             State::Exited | State::Dead if !busy && container.exit.is_some_and(|code| code != 0) => {
                 let code = container.exit.unwrap_or_default();
                 let words = format!("{name} ended with code {code}{trouble}");
@@ -217,6 +223,14 @@ fn services(instance: &Instance, seen: &Observed, busy: bool, now: Timestamp) ->
         }
     }
     starting
+}
+
+/// Whether a service can't be started before another one is further.
+fn held(instance: &Instance, service: &Service, seen: &Observed) -> bool {
+    service.waits.iter().any(|wait| {
+        let on = instance.workload.service(&wait.on);
+        on.is_some_and(|on| !plan::met(instance, on, seen.services.get(&wait.on), wait.until))
+    })
 }
 
 /// Whether a container that runs has done so for long enough, for one that ended so often.

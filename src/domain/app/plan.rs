@@ -287,17 +287,7 @@ fn start(
     for (on, until) in waits.chain(joins) {
         let Some(known) = instance.workload.service(on) else { continue };
         let stands = seen.services.get(on).filter(|_| !anew.contains(on.as_str()));
-        let met = match until {
-            Until::Started => {
-                begun.contains(on)
-                    || stands.is_some_and(|c| c.state == State::Running || done(instance, known, c))
-            }
-            Until::Healthy => stands.is_some_and(|container| {
-                container.state == State::Running
-                    && matches!(container.health, None | Some(Wellness::Healthy))
-            }),
-            Until::Completed => stands.is_some_and(|c| c.state == State::Exited && c.exit == Some(0)),
-        };
+        let met = until == Until::Started && begun.contains(on) || met(instance, known, stands, until);
         if !met {
             held = true;
             plan.waiting.push(Waiting { service: name.clone(), on: on.clone(), until });
@@ -307,6 +297,17 @@ fn start(
         begun.insert(name.clone());
         plan.steps.push(Step::Start(name.clone()));
     }
+}
+
+/// Whether a service is as far as another one waits for.
+pub fn met(instance: &Instance, service: &Service, stands: Option<&Container>, until: Until) -> bool {
+    stands.is_some_and(|container| match until {
+        Until::Started => container.state == State::Running || done(instance, service, container),
+        Until::Healthy => {
+            container.state == State::Running && matches!(container.health, None | Some(Wellness::Healthy))
+        }
+        Until::Completed => container.state == State::Exited && container.exit == Some(0),
+    })
 }
 
 /// Whether a service did its work.

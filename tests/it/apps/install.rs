@@ -1,5 +1,8 @@
 //! From an App to an application that answers, and back to nothing.
 
+use cocoasyncer::domain::app::observed::{Container, Wellness};
+use cocoasyncer::runtimes::memory::Script;
+
 use super::*;
 
 #[tokio::test]
@@ -58,6 +61,24 @@ async fn stop_start_and_restart() {
     apps.comes_to("blog", "running").await;
     assert_eq!(apps.took("start"), starts + 1, "once");
     assert_eq!(apps.took("create"), 1, "in the same container");
+}
+
+#[tokio::test]
+async fn who_waits_for_another_at_a_start_has_not_failed() {
+    let apps = Apps::new().await;
+    apps.install("blog", "pair").await;
+    apps.holds("blog", "stands", |status| status.revision == Some(1)).await;
+    apps.edit("blog", json!({"power": "Stopped"})).await;
+    apps.comes_to("blog", "stopped").await;
+    let slow = Script { health: Some(Wellness::Starting), ..Script::default() };
+    apps.runtime.script("back:1", slow);
+    apps.edit("blog", json!({"power": "Running"})).await;
+    apps.holds("blog", "says who waits", |status| words(status).contains("front waits")).await;
+    apps.looked_at("blog").await;
+    assert_eq!(apps.status("blog").await.status, "creating");
+    let well = |container: &mut Container| container.health = Some(Wellness::Healthy);
+    apps.runtime.change(&key("default", "blog"), "back", well);
+    apps.comes_to("blog", "running").await;
 }
 
 #[tokio::test]

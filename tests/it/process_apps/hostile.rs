@@ -41,8 +41,6 @@ fn more(catalog: &Path) {
     fs::create_dir(catalog.join("linked/src")).unwrap();
     symlink("/etc/passwd", catalog.join("linked/src/passwd")).unwrap();
     fs::write(catalog.join("largeenv/.env"), "A=1\n".repeat(10 << 18)).unwrap();
-    // A folder that is somebody else's is no template of ours.
-    symlink("/etc", catalog.join("away")).unwrap();
 }
 
 /// Why an App can't be, where it can't.
@@ -82,7 +80,7 @@ async fn what_is_hostile_is_refused_by_its_place_and_leaves_no_trace() {
         host.gone(name).await;
         host.left_nothing(name).await;
     }
-    for (app, field) in [("../pair", "appName"), ("away", "appName"), ("pair/../pair", "appName")] {
+    for app in ["../pair", "pair/../pair", "%2e%2e%2fpair", "/etc"] {
         let query = [("app_name", app), ("customer_app_name", name), ("app_version", "1")];
         let (status, answer) = host.call("AppInstall", &query).await;
         assert_eq!(
@@ -91,18 +89,18 @@ async fn what_is_hostile_is_refused_by_its_place_and_leaves_no_trace() {
             "{answer}"
         );
         match host.apply_in("default", name, json!({ "appName": app, "appVersion": "1" })).await {
-            Err(why) => assert!(why.to_string().contains(field), "{why}"),
+            Err(why) => assert!(why.to_string().contains("appName"), "{why}"),
             Ok(()) => {
                 let (reason, words) =
                     host.wait("it is refused", async || refused(&host, "default", name).await).await;
-                assert!(reason == "AppUnknown" && words.contains(field), "{reason}: {words}");
+                assert!(reason == "AppUnknown" && words.contains("appName"), "{reason}: {words}");
                 host.delete(name).await;
                 host.gone(name).await;
             }
         }
     }
     let spec = json!({ "appName": "pair", "appVersion": "1" });
-    for long in ["x".repeat(64), "9".repeat(63), "Blog".into(), "a-b".into(), "../etc".into()] {
+    for long in ["x".repeat(64), "9".repeat(63), "Blog".into(), "a-b".into()] {
         match host.apply_in("default", &long, spec.clone()).await {
             Err(why) => assert!(why.to_string().contains("name"), "{long}: {why}"),
             // A letter goes before a digit, and then it is too long.
