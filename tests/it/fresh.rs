@@ -51,7 +51,7 @@ fn the_charts_files_are_what_the_code_and_its_values_print() {
 
 #[test]
 fn the_manifests_are_rendered_from_the_chart_as_it_is() {
-    // What Helm makes of it is compared where Helm is, in `helm::objects`; here, that nothing has changed since.
+    // What Helm makes of it is compared where Helm is, in `helm::manifests`; here, that nothing has changed since.
     let digest = printed("chart-digest.sh");
     let head = read("manifests/base/operator.yaml").lines().next().unwrap_or_default().to_owned();
     assert!(head.contains(digest.trim()), "manifests/base/operator.yaml is stale: run `make generate`");

@@ -7,6 +7,7 @@
 - { name: COCOASYNCER_SYSTEM_NAMESPACE, value: {{ $.Release.Namespace | quote }} }
 - { name: COCOASYNCER_NAMESPACES, value: {{ join "," $namespaces | quote }} }
 - { name: COCOASYNCER_LEASE_SECONDS, value: {{ .leaseSeconds | quote }} }
+- { name: COCOASYNCER_API_RATE, value: {{ .kubernetesApiRate | quote }} }
 - { name: COCOASYNCER_API_LISTEN, value: {{ include "cocoasyncer.listen" (dict "ip" $ip "port" 44443) | quote }} }
 - { name: COCOASYNCER_OPS_LISTEN, value: {{ include "cocoasyncer.listen" (dict "ip" $ip "port" 44480) | quote }} }
 - { name: COCOASYNCER_DNS_LISTEN, value: {{ ternary (include "cocoasyncer.listen" (dict "ip" $ip "port" 1053)) "none" .dns.enabled | quote }} }

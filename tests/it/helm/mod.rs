@@ -4,6 +4,7 @@
 
 mod cluster;
 mod life;
+mod manifests;
 mod objects;
 mod refusals;
 mod values;

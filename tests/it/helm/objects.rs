@@ -1,13 +1,12 @@
-//! The chart's objects: valid for every version of Kubernetes, hardened, of one piece; and the files that are rendered
-//! from the chart are what it renders now.
+//! The chart's objects: valid for every version of Kubernetes, hardened, of one piece, with no more rights than the table
+//! has.
 
 use std::collections::BTreeSet;
 
 use cocoasyncer::api::rbac::{Feature, Scope, TABLE};
 use serde_json::{Value, json};
 
-use super::{Helm, NAMESPACE, Objects, others, root};
-use crate::support::process::PROGRAM;
+use super::{Helm, NAMESPACE, Objects, others};
 use crate::support::schemas::assert_valid;
 
 /// All that the chart can make.
@@ -191,40 +190,4 @@ async fn roles_grant_what_the_table_says_where_it_says_it() {
     assert_eq!(role("Role/cocoasyncer"), rights(&[Scope::System, Scope::Namespaces], &features));
     assert_eq!(role("Role/default/cocoasyncer"), rights(&[Scope::Namespaces], &features));
     assert_eq!(all.of_kind("Role").count(), 2);
-}
-
-#[tokio::test]
-async fn every_variable_that_the_chart_sets_is_a_flag_of_the_program() {
-    let help = std::process::Command::new(PROGRAM).args(["run", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let mut helm = Helm::new().await;
-    let env = helm.render(&json!({})).await.env();
-    let unknown: Vec<&String> = env.keys().filter(|name| !help.contains(&format!("[env: {name}="))).collect();
-    assert!(unknown.is_empty(), "{unknown:?}");
-}
-
-#[tokio::test]
-async fn the_rendered_manifest_is_what_the_chart_renders() {
-    let mut helm = Helm::new().await;
-    let mut now = helm.render(&json!({})).await.0;
-    // It is not Helm that manages them, the definitions are files of their own, and a test is Helm's.
-    now.retain(|object| object["kind"] != "CustomResourceDefinition" && object["kind"] != "Job");
-    for object in &mut now {
-        let mut pods = [&mut object["metadata"]].into_iter().collect::<Vec<_>>();
-        for meta in &mut pods {
-            plain(meta);
-        }
-        if !object["spec"]["template"].is_null() {
-            plain(&mut object["spec"]["template"]["metadata"]);
-        }
-    }
-    let file = std::fs::read_to_string(root().join("manifests/base/operator.yaml")).unwrap();
-    let stands = super::documents(file.split_once("\n---\n").unwrap().1);
-    assert!(stands == now, "manifests/base/operator.yaml is stale: run `make generate`");
-}
-
-fn plain(meta: &mut Value) {
-    for label in ["app.kubernetes.io/managed-by", "helm.sh/chart"] {
-        meta["labels"].as_object_mut().unwrap().remove(label);
-    }
 }
