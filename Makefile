@@ -5,7 +5,7 @@ BIN := target/debug/cocoasyncer
 PREFIX ?= $(HOME)/.local
 .DEFAULT_GOAL := help
 
-.PHONY: help build run demo test test-cluster bench generate docs check lint fmt install-plugin clean
+.PHONY: help build run demo test test-cluster bench fuzz generate docs check lint fmt install-plugin clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-cluster: ## Run the operator in a cluster: the embedded one, or COCOA_TEST_
 
 bench: ## Measure what the project promises, as ratios against a baseline of the same run
 	$(CARGO) bench --locked --bench figures
+
+fuzz: ## Throw hostile texts at the readers of templates, a minute each
+	scripts/fuzz.sh
 
 generate: build ## Print the generated files anew
 	$(BIN) crd --write crds
