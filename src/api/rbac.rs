@@ -26,6 +26,8 @@ pub enum Feature {
     CreateNamespaces,
     /// Answers the API server's questions about our objects.
     Webhook,
+    /// Routes Apps' domains by a Gateway.
+    Gateway,
 }
 
 /// A right: verbs on one resource.
@@ -165,6 +167,15 @@ pub const TABLE: &[Right] = &[
         &["list"],
         "what is left of an App that is being removed",
     ),
+    Right {
+        feature: Feature::Gateway,
+        ..right(
+            Scope::Namespaces,
+            ("gateway.networking.k8s.io", "httproutes"),
+            &["get", "create", "patch", "delete"],
+            "Apps' domains, by a Gateway",
+        )
+    },
     right(Scope::Namespaces, ("", "pods"), &["list", "watch"], "how Apps' containers do"),
     right(Scope::Namespaces, ("", "pods/log"), &["get"], "the last words of an App's container, and its log"),
 ];

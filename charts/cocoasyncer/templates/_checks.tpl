@@ -37,6 +37,9 @@
 {{- if and .apps.namespace (not (has .apps.namespace (append .namespaces $.Release.Namespace))) }}
 {{- fail (printf "apps.namespace: %q is not among namespaces: add it there" .apps.namespace) }}
 {{- end }}
+{{- if and .apps.gateway .apps.ingressClass }}
+{{- fail "apps.ingressClass: can't stand beside apps.gateway: a domain is routed by one of them" }}
+{{- end }}
 {{- if and .podDisruptionBudget.enabled (gt (int .replicas) 1) (ge (int .podDisruptionBudget.minAvailable) (int .replicas)) }}
 {{- fail (printf "podDisruptionBudget.minAvailable: %v of %v replicas would let no node be drained" .podDisruptionBudget.minAvailable .replicas) }}
 {{- end }}

@@ -72,6 +72,31 @@
 {{- with .apps.allow }}
 - { name: COCOASYNCER_APP_ALLOW, value: {{ join "," . | quote }} }
 {{- end }}
+- { name: COCOASYNCER_APP_EXPOSE, value: {{ .apps.expose | quote }} }
+- { name: COCOASYNCER_APP_VOLUME_GIB, value: {{ .apps.volumeGib | quote }} }
+- { name: COCOASYNCER_APP_CLUSTER_DOMAIN, value: {{ .apps.clusterDomain | quote }} }
+{{- with .apps.ingressClass }}
+- { name: COCOASYNCER_APP_INGRESS_CLASS, value: {{ . | quote }} }
+{{- end }}
+{{- with .apps.gateway }}
+- { name: COCOASYNCER_APP_GATEWAY, value: {{ . | quote }} }
+{{- end }}
+{{- with .apps.routeAnnotations }}
+{{- $rows := list }}
+{{- range $key, $value := . }}
+{{- $rows = append $rows (printf "%s=%s" $key $value) }}
+{{- end }}
+- { name: COCOASYNCER_APP_ROUTE_ANNOTATIONS, value: {{ join "\n" $rows | quote }} }
+{{- end }}
+{{- with .apps.storageClass }}
+- { name: COCOASYNCER_APP_STORAGE_CLASS, value: {{ . | quote }} }
+{{- end }}
+{{- with .apps.clusterDns }}
+- { name: COCOASYNCER_APP_CLUSTER_DNS, value: {{ . | quote }} }
+{{- end }}
+{{- with .apps.pullSecrets }}
+- { name: COCOASYNCER_APP_PULL_SECRETS, value: {{ join "," . | quote }} }
+{{- end }}
 {{- with .apps.host }}
 - { name: COCOASYNCER_APP_HOST, value: {{ . | quote }} }
 {{- end }}

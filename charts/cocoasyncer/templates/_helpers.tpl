@@ -82,7 +82,7 @@ capabilities: { drop: [ALL] }
 {{/* Rules of one scope of files/rbac.yaml, whose features are on. */}}
 {{- define "cocoasyncer.rules" -}}
 {{- $root := .root }}
-{{- $features := dict "base" true "capacity" $root.Values.apps.checkCapacity "createNamespaces" $root.Values.rbac.createNamespaces "webhook" $root.Values.admission.webhook.enabled }}
+{{- $features := dict "base" true "capacity" $root.Values.apps.checkCapacity "createNamespaces" $root.Values.rbac.createNamespaces "webhook" $root.Values.admission.webhook.enabled "gateway" (ne $root.Values.apps.gateway "") }}
 {{- range $root.Files.Get "files/rbac.yaml" | fromYamlArray }}
 {{- if and (has .scope $.scopes) (get $features .feature) }}
 # {{ .why }}
