@@ -94,7 +94,10 @@ pub async fn operate(settings: Settings, log: LogFilter) -> anyhow::Result<()> {
             starting.start(&readiness, &shutdown, &mut tasks).await
         }
         // It was stopped while it waited.
-        Ok(None) => Ok(drop(seat)),
+        Ok(None) => {
+            drop(seat);
+            Ok(())
+        }
         Err(error) => {
             // Else the lease's task would wait for what will never be written.
             drop(seat);
