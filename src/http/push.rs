@@ -224,19 +224,25 @@ impl Pushes {
     /// Remembers what is taken now, unless another replica has taken one since.
     async fn remember(&self, taken: &Taken, version: Option<&str>) -> Result<(), PushError> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.scope.system());
-        let mut write = remembered(taken, self.scope.system());
-        write.object["metadata"]["resourceVersion"] = json!(version);
+        let mut object = remembered(taken, self.scope.system()).object;
         let failed = |source| PushError::Api {
             step: "remember the push in ConfigMap",
             object: TAKEN_CONFIG_MAP.to_owned(),
             source: Box::new(source),
         };
-        let map: ConfigMap =
-            serde_json::from_value(write.object).map_err(|error| failed(kube::Error::SerdeError(error)))?;
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let manager = Some(FIELD_MANAGER.to_owned());
         let done = match version {
-            Some(_) => api.replace(TAKEN_CONFIG_MAP, &params, &map).await,
-            None => api.create(&params, &map).await,
+            Some(version) => {
+                object["metadata"]["resourceVersion"] = json!(version);
+                let params = PatchParams { field_manager: manager, ..PatchParams::default() };
+                api.patch(TAKEN_CONFIG_MAP, &params, &Patch::Merge(object)).await
+            }
+            None => {
+                let map: ConfigMap =
+                    serde_json::from_value(object).map_err(|error| failed(kube::Error::SerdeError(error)))?;
+                let params = PostParams { field_manager: manager, ..PostParams::default() };
+                api.create(&params, &map).await
+            }
         };
         match done {
             Ok(_) => Ok(()),
