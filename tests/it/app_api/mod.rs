@@ -20,6 +20,7 @@ use cocoasyncer::domain::app::instance::AppKey;
 use cocoasyncer::domain::app::observed::Capacity;
 use cocoasyncer::domain::app::phase::Phase;
 use cocoasyncer::domain::app::template::Template;
+use cocoasyncer::domain::app::verdict::Backend;
 use cocoasyncer::domain::app::view::{AppView, AppsView};
 use cocoasyncer::domain::secret::Secret;
 use cocoasyncer::http::app::router;
@@ -155,6 +156,7 @@ impl World {
         let senses = Senses {
             meter: Arc::new(move || Box::pin(async move { Some(capacity) })),
             logs: Some(Arc::new(logs)),
+            backend: Some(Backend::Docker),
         };
         let library = library();
         let state = AppState::new(
