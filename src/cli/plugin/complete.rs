@@ -41,7 +41,7 @@ pub async fn complete(words: &[String], command: &Command, ctx: &mut Ctx<'_>) ->
     let candidates = match wanted(before, last, command) {
         Wanted::One(candidates) => Some(candidates),
         Wanted::Node => Some(named::<CocoaNode>(ctx, |client, _| Api::all(client)).await),
-        Wanted::App => Some(named::<App>(ctx, |client, namespace| Api::namespaced(client, namespace)).await),
+        Wanted::App => Some(named::<App>(ctx, Api::namespaced).await),
         Wanted::Any => None,
     };
     let end = if candidates.is_some() { NO_FILES } else { ANY };
