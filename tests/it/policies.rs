@@ -81,8 +81,7 @@ fn service(spec: Value) -> Value {
 fn every_policy_has_its_binding_and_every_expression_is_cel() {
     let policies = policies();
     let bound: Vec<ValidatingAdmissionPolicyBinding> = all("ValidatingAdmissionPolicyBinding");
-    let bound: Vec<String> =
-        bound.into_iter().map(|binding| binding.spec.unwrap().policy_name.unwrap()).collect();
+    let bound: Vec<String> = bound.into_iter().map(|binding| binding.spec.policy_name).collect();
     let mut names: Vec<String> = policies.keys().cloned().collect();
     names.sort_by_key(|name| bound.iter().position(|bound| bound == name));
     assert_eq!(bound, names);
