@@ -59,6 +59,8 @@ pub struct Operations {
     /// All metrics of the process.
     pub registry: Registry,
     http: HttpMetrics,
+    /// Which replica writes.
+    standing: watch::Receiver<Standing>,
     /// Has the cluster's figures; empty until there is a view of the cluster.
     api: Arc<OnceLock<Arc<ApiState>>>,
 }
@@ -102,9 +104,13 @@ impl Sockets {
         shutdown: &Shutdown,
         tasks: &mut Tasks,
     ) -> anyhow::Result<Operations> {
-        let operations =
-            Operations { registry: Registry::new(), http: HttpMetrics::default(), api: Arc::default() };
-        let Operations { registry, http, api } = &operations;
+        let operations = Operations {
+            registry: Registry::new(),
+            http: HttpMetrics::default(),
+            standing: standing.clone(),
+            api: Arc::default(),
+        };
+        let Operations { registry, http, standing: _, api } = &operations;
         register_process(registry).context("register the process's metrics")?;
         http.register(registry).context("register the HTTP metrics")?;
         let (readers, state, early) = (readiness.clone(), api.clone(), registry.clone());
@@ -132,7 +138,7 @@ impl Sockets {
         tasks: &mut Tasks,
     ) -> anyhow::Result<()> {
         let Parts { settings, client, loops, operations } = parts;
-        let Operations { registry, http, api: shown } = operations;
+        let Operations { registry, http, standing, api: shown } = operations;
         let stop = shutdown.lingering(linger(settings));
         let metrics = DnsMetrics::new().context("make the DNS metrics")?;
         metrics.register(&registry).context("register the DNS metrics")?;
@@ -159,6 +165,7 @@ impl Sockets {
                 judge: loops.judge.clone(),
                 http: http.clone(),
                 registry: &registry,
+                active: Arc::new(move || standing.borrow().term.is_some()),
             };
             crate::assembly::webhook::serve(parts, &stop, tasks)?;
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::webhook::Webhook;
 use crate::controllers::admission::Judge;
-use crate::controllers::admission::certificates::{Certificates, Place};
+use crate::controllers::admission::certificates::{Active, Certificates, Place};
 use crate::controllers::shared::context::Clock;
 use crate::http::admission;
 use crate::http::server::{Bound, Limits};
@@ -40,11 +40,13 @@ pub struct Parts<'a> {
     pub http: HttpMetrics,
     /// All metrics of the process.
     pub registry: &'a Registry,
+    /// Whether this replica is the one that writes.
+    pub active: Active,
 }
 
 /// Serves until `stop`.
 pub fn serve(parts: Parts<'_>, stop: &CancellationToken, tasks: &mut Tasks) -> anyhow::Result<()> {
-    let Parts { settings, bound, namespace, client, clock, judge, http, registry } = parts;
+    let Parts { settings, bound, namespace, client, clock, judge, http, registry, active } = parts;
     let metrics = AdmissionMetrics::default();
     metrics.register(registry).context("register the webhook's metrics")?;
     let rotating = Arc::<Rotating>::default();
@@ -55,8 +57,7 @@ pub fn serve(parts: Parts<'_>, stop: &CancellationToken, tasks: &mut Tasks) -> a
         configuration: settings.configuration.clone(),
         names: settings.names(namespace),
     };
-    let certificates =
-        Certificates { client, clock, place, rotating, metrics: metrics.clone(), active: true };
+    let certificates = Certificates { client, clock, place, rotating, metrics: metrics.clone(), active };
     tasks.spawn_infallible("webhook's certificates", certificates.run(stop.clone()));
     let ask: admission::Judge = Arc::new(move |question| {
         let judge = judge.clone();

@@ -68,6 +68,10 @@ pub enum CertificateError {
     Certificate(#[from] PkiError),
 }
 
+/// Tells whether this replica is the one that writes now. Two that think so for a moment do no harm: the Secret is
+/// written with its resourceVersion.
+pub type Active = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Keeps the certificates.
 pub struct Certificates {
     /// The way to the API server.
@@ -81,7 +85,7 @@ pub struct Certificates {
     /// Figures.
     pub metrics: AdmissionMetrics,
     /// Whether this replica is the one that writes.
-    pub active: bool,
+    pub active: Active,
 }
 
 /// What a look at them came to.
@@ -134,7 +138,7 @@ impl Certificates {
         let found = called("read the webhook's Secret", self.secrets().get_opt(&self.place.secret)).await?;
         let mut kept = found.as_ref().and_then(read);
         let (mut untrusted, mut unregistered) = (None, false);
-        if self.active {
+        if (self.active)() {
             let (configuration, trouble) = match self.configuration().await {
                 Ok(configuration) => (configuration, None),
                 Err(error) => (None, Some(error)),

@@ -71,7 +71,7 @@ impl Years {
             },
             rotating: Arc::<Rotating>::default(),
             metrics: Default::default(),
-            active,
+            active: Arc::new(move || active),
         }
     }
 
