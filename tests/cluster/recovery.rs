@@ -19,7 +19,8 @@ async fn an_accounts_secret_deleted_under_a_running_operator_leaves_its_records_
     world.at_ali("b").await;
     let said = world.becomes("b", "Ready", "AccountUnknown").await;
     assert!(said.contains("Ali"), "{said}");
-    world.holds(&["a"]).await;
+    let left = world.ali.records("example.com").iter().filter(|record| record.rr == "a").count();
+    assert_eq!(left, 2, "its records stay");
     world.apply(world.platform()).await;
     world.holds(&["a", "b"]).await;
     world.becomes("a", "Ready", "AsWished").await;

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
 
 use crate::support::cluster::faults::{Door, Fault};
-use crate::support::process::{wait, wait_within};
+use crate::support::process::wait;
 use crate::watching::Asking;
 use crate::world::{Replica, World};
 
@@ -120,10 +120,10 @@ async fn watches_that_end_every_second_lose_nothing_and_make_no_storm() {
         let name = format!("cut-{round}");
         world.local(&name).await;
         let served = async || replica.a(&name).await.map(drop);
-        wait_within(&format!("{name} is served"), Duration::from_secs(15), served).await;
+        wait(&format!("{name} is served"), served).await;
         world.services().delete(&name, &DeleteParams::default()).await.unwrap();
         let gone = async || replica.a(&name).await.is_none().then_some(());
-        wait_within(&format!("{name} is gone"), Duration::from_secs(15), gone).await;
+        wait(&format!("{name} is gone"), gone).await;
     }
     let counts = replica.proxy.ledger().counts();
     let most = began.elapsed().as_secs() as usize + 5;
