@@ -36,8 +36,7 @@ use kube::api::PostParams;
 use kube::client::Body;
 use kube::{Api, Client};
 use prometheus::Registry;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{oneshot, watch};
 
 use crate::support::ali::FakeAli;
 use crate::support::ali::zones::Edition;
@@ -120,8 +119,23 @@ impl Site {
             shutdown: shutdown.clone(),
             started: started.clone(),
         };
-        let run = tokio::spawn(starting.run());
-        Replica { way, standing: standing.subscribe(), shutdown, started: started.subscribe(), run }
+        let (alive, killed) = oneshot::channel::<()>();
+        let (over, ended) = oneshot::channel();
+        // A runtime of its own, which a kill ends with all that runs on it.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            let runtime = runtime.unwrap();
+            let drained = runtime.block_on(async {
+                tokio::select! {
+                    () = starting.run() => true,
+                    _ = killed => false,
+                }
+            });
+            runtime.shutdown_background();
+            let _ = over.send(drained);
+        });
+        let (standing, started) = (standing.subscribe(), started.subscribe());
+        Replica { way, standing, shutdown, started, alive, ended }
     }
 
     /// A replica that is ready.
@@ -263,13 +277,8 @@ struct Replica {
     standing: watch::Receiver<Standing>,
     shutdown: Shutdown,
     started: watch::Receiver<Option<Shown>>,
-    run: JoinHandle<()>,
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        self.run.abort();
-    }
+    alive: oneshot::Sender<()>,
+    ended: oneshot::Receiver<bool>,
 }
 
 impl Replica {
@@ -293,15 +302,16 @@ impl Replica {
     }
 
     /// Asks it to end, and waits until it has.
-    async fn drain(mut self) {
-        self.shutdown.drain();
-        (&mut self.run).await.unwrap();
+    async fn drain(self) {
+        let Self { shutdown, alive: _alive, ended, .. } = self;
+        shutdown.drain();
+        assert!(ended.await.unwrap(), "it was cut off");
     }
 
     /// Ends it as a kill would: nothing more is done, nothing is given back.
-    async fn kill(mut self) {
-        self.run.abort();
-        let _ = (&mut self.run).await;
+    async fn kill(self) {
+        drop(self.alive);
+        assert!(!self.ended.await.unwrap(), "it ended by itself");
     }
 
     fn zone(&self) -> Option<Zone> {
