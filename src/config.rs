@@ -80,7 +80,7 @@ pub struct Settings {
 }
 
 /// How long the lease of replicas lasts unless told otherwise, in seconds.
-pub const DEFAULT_LEASE_SECONDS: u32 = 9;
+pub const DEFAULT_LEASE_SECONDS: u32 = crate::domain::budget::LEASE.as_secs() as u32;
 
 /// Where the objects live.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,20 +39,21 @@ impl Timing {
         self.0
     }
 
-    /// How long a holder may write after it sent its last change: two thirds. The third between is for clocks that run
+    /// How long a holder may write after it sent its last change: five sixths. The sixth between is for clocks that run
     /// at different speeds and for writes that are still on their way.
     pub fn term(self) -> Duration {
-        self.0 * 2 / 3
+        self.0 * 5 / 6
     }
 
-    /// How often the holder renews: after a third, so that one renewal may fail.
+    /// How often the holder renews: after two thirds, so that a renewal may fail and be tried again. More often would
+    /// cost more calls than everything else together ([`crate::domain::budget`]).
     pub fn renew(self) -> Duration {
-        self.0 / 3
+        self.0 * 2 / 3
     }
 
     /// How soon what failed is tried again.
     pub fn retry(self) -> Duration {
-        (self.0 / 6).min(MOST_PATIENT)
+        (self.0 / 24).min(MOST_PATIENT)
     }
 }
 

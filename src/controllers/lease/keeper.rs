@@ -90,7 +90,7 @@ impl Keeper {
 
     /// How long a call may take: its answer is worth nothing once the term is over.
     fn patience(&self) -> Duration {
-        let (now, most) = (self.now(), self.seat.timing.retry() * 4 / 3);
+        let (now, most) = (self.now(), self.seat.timing.retry() * 2);
         self.election.term(now).map_or(most, |term| most.min(term.until.saturating_sub(now)))
     }
 

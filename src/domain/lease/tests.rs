@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LEASE: Timing = Timing::of(Duration::from_secs(9));
+const LEASE: Timing = Timing::of(Duration::from_secs(12));
 
 fn at(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -37,46 +37,46 @@ fn active() -> Election {
 #[test]
 fn a_free_lease_is_taken_and_renewed_and_the_term_counts_from_the_sending() {
     let mut election = active();
-    assert_eq!(election.term(at(6999)), Some(Term { number: 1, until: at(7000) }));
-    assert_eq!(election.term(at(7000)), None);
-    assert_eq!(election.next(at(1200)), Step::Wait(at(4000)));
-    let renewal = bid(&election, at(4000));
+    assert_eq!(election.term(at(10_999)), Some(Term { number: 1, until: at(11_000) }));
+    assert_eq!(election.term(at(11_000)), None);
+    assert_eq!(election.next(at(1200)), Step::Wait(at(9000)));
+    let renewal = bid(&election, at(9000));
     assert!(!renewal.changes_hands);
-    election.won(&renewal, at(5900), record("a", "2").unwrap());
-    assert_eq!(election.term(at(9999)), Some(Term { number: 1, until: at(10_000) }));
+    election.won(&renewal, at(10_900), record("a", "2").unwrap());
+    assert_eq!(election.term(at(18_999)), Some(Term { number: 1, until: at(19_000) }));
 }
 
 #[test]
 fn a_term_that_ran_out_is_followed_by_another_one() {
     let mut election = active();
-    let late = bid(&election, at(4000));
-    election.failed(at(5500), Failure::Unknown);
-    assert_eq!(election.next(at(5500)), Step::Wait(at(7000)));
-    assert_eq!(election.next(at(7000)), Step::Read, "whether it was carried out is not known");
-    election.read(at(7000), at(7001), record("a", "2"));
-    let again = bid(&election, at(7001));
+    let late = bid(&election, at(9000));
+    election.failed(at(10_500), Failure::Unknown);
+    assert_eq!(election.next(at(10_500)), Step::Wait(at(11_000)));
+    assert_eq!(election.next(at(11_000)), Step::Read, "whether it was carried out is not known");
+    election.read(at(11_000), at(11_001), record("a", "2"));
+    let again = bid(&election, at(11_001));
     assert_eq!(again.from.as_deref(), Some("2"));
-    election.won(&again, at(7002), record("a", "3").unwrap());
-    assert_eq!(election.term(at(7002)).map(|term| term.number), Some(2));
+    election.won(&again, at(11_002), record("a", "3").unwrap());
+    assert_eq!(election.term(at(11_002)).map(|term| term.number), Some(2));
     // An answer that comes after what it gives has passed gives nothing.
-    election.won(&late, at(10_000), record("a", "2").unwrap());
-    assert_eq!(election.term(at(10_000)), None);
+    election.won(&late, at(20_000), record("a", "2").unwrap());
+    assert_eq!(election.term(at(20_000)), None);
 }
 
 #[test]
 fn another_ones_lease_is_waited_for_from_the_moment_it_was_seen_and_looked_at_once_more() {
     let mut election = Election::new("b", LEASE);
     election.read(at(0), at(100), record("a", "7"));
-    assert_eq!(election.next(at(100)), Step::Wait(at(9100)));
+    assert_eq!(election.next(at(100)), Step::Wait(at(12_100)));
     election.heard(at(3000), record("a", "8"));
     election.heard(at(5000), record("a", "8"));
-    assert_eq!(election.next(at(5000)), Step::Wait(at(12_000)));
-    assert_eq!(election.next(at(12_000)), Step::Read);
-    election.read(at(12_000), at(12_010), record("a", "8"));
-    let bid = bid(&election, at(12_010));
+    assert_eq!(election.next(at(5000)), Step::Wait(at(15_000)));
+    assert_eq!(election.next(at(15_000)), Step::Read);
+    election.read(at(15_000), at(15_010), record("a", "8"));
+    let bid = bid(&election, at(15_010));
     assert_eq!((bid.from.as_deref(), bid.transitions, bid.changes_hands), (Some("8"), 4, true));
-    election.failed(at(12_020), Failure::Conflict);
-    assert_eq!(election.next(at(12_020)), Step::Read);
+    election.failed(at(15_020), Failure::Conflict);
+    assert_eq!(election.next(at(15_020)), Step::Read);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_released_lease_is_taken_at_once_and_a_deleted_one_is_not() {
     let mut election = Election::new("b", LEASE);
     election.read(at(0), at(0), record("a", "7"));
     election.heard(at(1000), None);
-    assert_eq!(election.next(at(1000)), Step::Wait(at(9000)));
+    assert_eq!(election.next(at(1000)), Step::Wait(at(12_000)));
     election.heard(at(2000), record("", "9"));
     assert_eq!(bid(&election, at(2000)).from.as_deref(), Some("9"));
 }
