@@ -17,7 +17,9 @@ pub fn judge<'a>(
     let mut verdict = Verdict::default();
     let mut elsewhere: Option<(&ObjectId, &ZoneId)> = None;
     let mut names = BTreeMap::new();
-    for (other, at) in others.into_iter().filter(|(other, _)| other.name == service.name) {
+    let mut namesakes: Vec<_> = others.into_iter().filter(|(other, _)| other.name == service.name).collect();
+    namesakes.sort_by_key(|(other, _)| (other.created, other.id.clone()));
+    for (other, at) in namesakes {
         if at.is_beside(place) && other.deleting {
             let why = format!(
                 "{} is {}'s until that is deleted: this service is served from then on",

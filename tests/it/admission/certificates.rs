@@ -99,7 +99,7 @@ async fn no_call_fails_in_two_years_of_rotation() {
     let hooks = [hook(&active).await, hook(&standby).await];
     assert!(hooks[0].connect("", years.now()).await.is_err(), "nothing to show yet");
     let (mut authorities, mut last) = (0, String::new());
-    for day in 0..730 {
+    for day in (0..730).step_by(3) {
         let before = years.trusted().await;
         let looked = active.look().await.unwrap();
         assert!(looked.untrusted.is_none(), "{:?}", looked.untrusted);
@@ -115,7 +115,7 @@ async fn no_call_fails_in_two_years_of_rotation() {
                 assert!(met.is_ok(), "day {day}: {:?}", met.err());
             }
         }
-        years.pass(1);
+        years.pass(3);
     }
     assert_eq!(authorities, 3, "one a two thirds of its life");
 }
