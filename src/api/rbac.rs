@@ -143,7 +143,6 @@ pub const TABLE: &[Right] = &[
         &["get", "list", "watch", "create", "update"],
         "which replica writes",
     ),
-    right(Scope::System, ("", "configmaps"), &["update"], "which push of its leader a site took last"),
     right(
         Scope::Namespaces,
         ("", "secrets"),
