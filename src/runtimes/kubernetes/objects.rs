@@ -1,6 +1,7 @@
 //! The kinds that an application is made of, and whose an object is.
 
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::core::TypeMeta;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 
@@ -59,6 +60,13 @@ impl ObjectKind {
         Api::namespaced_with(client.clone(), namespace, &self.resource())
     }
 
+    /// The object with its kind in it.
+    fn said(&self, mut object: DynamicObject) -> DynamicObject {
+        let ApiResource { api_version, kind, .. } = self.resource();
+        object.types = Some(TypeMeta { api_version, kind });
+        object
+    }
+
     /// Its objects with these labels; none where the cluster doesn't know the kind.
     pub async fn list(
         &self,
@@ -68,7 +76,8 @@ impl ObjectKind {
     ) -> Result<Vec<DynamicObject>, RuntimeError> {
         let params = ListParams::default().labels(labels);
         match self.api(client, namespace).list(&params).await {
-            Ok(list) => Ok(list.items),
+            // An API server says once for the whole list what its items are, and not in each of them.
+            Ok(list) => Ok(list.items.into_iter().map(|object| self.said(object)).collect()),
             Err(kube::Error::Api(status)) if status.code == 404 && *self == ROUTE => Ok(Vec::new()),
             // Who may not list routes was never to make one.
             Err(kube::Error::Api(status)) if status.code == 403 && *self == ROUTE => Ok(Vec::new()),
@@ -131,4 +140,18 @@ pub fn document(object: &DynamicObject) -> Value {
 /// A string in a document.
 pub fn text<'a>(object: &'a Value, path: &str) -> &'a str {
     object.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_of_a_list_says_its_kind_as_an_object_by_itself_does() {
+        let item = serde_json::json!({ "metadata": { "name": "blog" }, "spec": { "replicas": 1 } });
+        let object = DEPLOYMENT.said(serde_json::from_value(item).unwrap());
+        let document = document(&object);
+        assert_eq!((text(&document, "/apiVersion"), text(&document, "/kind")), ("apps/v1", "Deployment"));
+        assert_eq!(document["spec"]["replicas"], 1);
+    }
 }
