@@ -5,7 +5,7 @@ use kube::core::TypeMeta;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 
-use crate::api::{APP_LABEL, APP_NAMESPACE_LABEL, APP_UID_LABEL, DIGEST_LABEL, KEPT_LABEL};
+use crate::api::{APP_LABEL, APP_NAMESPACE_LABEL, APP_SECRET_LABEL, APP_UID_LABEL, DIGEST_LABEL, KEPT_LABEL};
 use crate::domain::app::instance::AppKey;
 use crate::runtimes::RuntimeError;
 use crate::runtimes::kubernetes::failure::plainly;
@@ -86,9 +86,10 @@ impl ObjectKind {
     }
 }
 
-/// What selects everything of an App.
+/// What selects everything of an App, but for what the operator itself keeps for it (password, ports, revisions): that is
+/// no part of the workload, and goes with the data.
 pub fn of_app(uid: &str) -> String {
-    format!("{APP_UID_LABEL}={uid}")
+    format!("{APP_UID_LABEL}={uid},!{APP_SECRET_LABEL}")
 }
 
 /// What selects claims that were kept for a later install.
