@@ -13,6 +13,26 @@ help: ## List the targets
 build: ## Build the program
 	$(CARGO) build --locked
 
+.PHONY: version static image image-test sbom dist
+
+version: ## Print the version
+	@sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1
+
+static: ## Build the program without any library of the system's beside it
+	scripts/static.sh
+
+image: ## Build the image into the local Docker engine; needs no registry
+	scripts/image.sh
+
+image-test: ## Test the image on the local Docker engine
+	COCOA_TEST_IMAGE=$$(scripts/image.sh) $(CARGO) test --locked --test it -- image::
+
+sbom: ## Print what the program is made of (CycloneDX)
+	@python3 scripts/sbom.py
+
+dist: ## Put what a release consists of into target/dist
+	scripts/dist.sh
+
 run: build ## Run two sites on this machine: control planes, v1 API, DNS per line
 	scripts/run.sh $(BIN)
 

@@ -19,6 +19,7 @@ use crate::domain::marks::OwnerId;
 use crate::domain::names::{DnsName, FieldError};
 use crate::domain::scope::Scope;
 
+pub mod app_cluster;
 pub mod apps;
 pub mod checks;
 pub mod state;

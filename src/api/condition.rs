@@ -16,6 +16,10 @@ pub mod types {
     pub const DEGRADED: &str = "Degraded";
     /// The node's public addresses are known.
     pub const ADDRESSES_KNOWN: &str = "AddressesKnown";
+    /// All pods of an App in a cluster pass the Pod Security level `restricted`.
+    pub const HARDENED: &str = "Hardened";
+    /// An App's data are copied before its version changes.
+    pub const DATA_COPIED: &str = "DataCopied";
 }
 
 /// Reasons, stable across releases.
@@ -152,6 +156,8 @@ pub mod reasons {
     pub const LESS_PROTECTED: &str = "LessProtected";
     /// Something of the template does not come about on this runtime.
     pub const PARTLY_HONOURED: &str = "PartlyHonoured";
+    /// The runtime keeps no copy of an App's data when its version changes.
+    pub const DATA_NOT_COPIED: &str = "DataNotCopied";
 }
 
 /// A condition to report, before it is merged with what stood there.

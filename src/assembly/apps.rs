@@ -54,7 +54,7 @@ pub struct Applications {
     /// read yet.
     known: CancellationToken,
     docker: Option<Arc<dyn Runtime>>,
-    kubernetes: bool,
+    kubernetes: Option<Options>,
     rules: app::shared::Settings,
     metrics: AppMetrics,
 }
@@ -78,8 +78,8 @@ impl Applications {
         metrics.register(registry).context("register the applications' metrics")?;
         let docker = docker(settings)?;
         // A plane alone starts no pods.
-        let kubernetes = matches!(settings.plane, Plane::Cluster(_));
-        let senses = senses(docker.clone(), kubernetes.then(|| cluster(ctx)));
+        let kubernetes = matches!(settings.plane, Plane::Cluster(_)).then(|| settings.apps.cluster.clone());
+        let senses = senses(docker.clone(), kubernetes.as_ref().map(|options| cluster(ctx, options)));
         let host = settings.apps.host.clone().or_else(|| public_host(settings));
         let rules = app::shared::Settings {
             allow: settings.apps.allow.clone(),
@@ -91,7 +91,7 @@ impl Applications {
             library: library.clone(),
             policy: rules.allow.clone(),
             docker: docker.is_some(),
-            kubernetes,
+            kubernetes: kubernetes.is_some(),
         };
         let (views, unseen) = watch::channel(Arc::default());
         let api = AppApiSettings {
@@ -113,7 +113,7 @@ impl Applications {
         let around =
             |inner: Arc<dyn Runtime>| Arc::new(FencedRuntime::new(inner, fence.clone())) as Arc<dyn Runtime>;
         let docker = self.docker.clone().map(around);
-        let kubernetes = self.kubernetes.then(|| around(cluster(&ctx)));
+        let kubernetes = self.kubernetes.as_ref().map(|options| around(cluster(&ctx, options)));
         let (role, runtimes) = (ctx.role, Runtimes { docker, kubernetes });
         let (library, rules) = (self.faces.library.clone(), self.rules.clone());
         let apps = AppContext::new(ctx, library, runtimes, rules, self.metrics.clone());
@@ -159,8 +159,8 @@ impl Faces {
     }
 }
 
-fn cluster(ctx: &Context) -> Arc<dyn Runtime> {
-    let runtime = KubernetesRuntime::new(ctx.client.clone(), Options::default());
+fn cluster(ctx: &Context, options: &Options) -> Arc<dyn Runtime> {
+    let runtime = KubernetesRuntime::new(ctx.client.clone(), options.clone());
     Arc::new(runtime.within(ctx.scope().clone()))
 }
 

@@ -2,6 +2,7 @@
 //! nothing about nodes, lines or records; what it shows is computed by `domain` from the objects and their status.
 
 pub mod app;
+pub mod app_cluster;
 pub mod catalog;
 pub mod connect;
 pub mod crd;

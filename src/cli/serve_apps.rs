@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::app_cluster::ClusterArgs;
 use crate::config::apps::AppFlags;
 
 /// Flags of applications.
@@ -54,6 +55,8 @@ pub struct AppArgs {
     /// This host's name or address in applications' URLs; left out: this node's public address
     #[arg(long, value_name = "HOST", env = "COCOASYNCER_APP_HOST")]
     app_host: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 impl AppArgs {
@@ -73,6 +76,7 @@ impl AppArgs {
             app_allow,
             app_installs_at_once,
             app_host,
+            cluster,
         } = self;
         AppFlags {
             catalogs,
@@ -88,6 +92,7 @@ impl AppArgs {
             allow: app_allow,
             at_once: app_installs_at_once,
             host: app_host,
+            cluster: cluster.flags(),
         }
     }
 }

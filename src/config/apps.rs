@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
+use crate::config::app_cluster::{self, ClusterFlags};
 use crate::config::checks::{check_object_name, existing};
 use crate::domain::app::finding::Right;
+use crate::domain::app::kubernetes::Options;
 use crate::domain::names::FieldError;
 use crate::domain::scope::Scope;
 
@@ -39,6 +41,8 @@ pub struct Apps {
     pub at_once: usize,
     /// The host's name or address in applications' URLs; none: this node's public address.
     pub host: Option<String>,
+    /// How a cluster wants them.
+    pub cluster: Options,
 }
 
 /// Who may call the App API.
@@ -72,6 +76,7 @@ pub struct AppFlags {
     pub allow: Vec<String>,
     pub at_once: usize,
     pub host: Option<String>,
+    pub cluster: ClusterFlags,
 }
 
 impl Apps {
@@ -108,6 +113,7 @@ impl Apps {
             allow: flags.allow.iter().map(right).collect::<Result<_, _>>()?,
             at_once: flags.at_once,
             host: flags.host,
+            cluster: app_cluster::options(flags.cluster)?,
         })
     }
 }

@@ -156,6 +156,8 @@ impl Bound {
             let connections = tasks.clone();
             tasks.spawn(async move { tcp::serve(tcp, brain, slots, connections, shutdown).await });
         }
+        // Who listens nowhere serves nobody, and does so until the end: a task that ends earlier ends the process.
+        shutdown.cancelled().await;
         tasks.close();
         tasks.wait().await;
     }
@@ -186,6 +188,16 @@ mod tests {
     /// Loud and past the capture of output, because a check that silently isn't one is worse than none.
     fn not_checked(why: &str) {
         let _loud = writeln!(std::io::stderr(), "!!! NOT checked: {why}");
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_socket_goes_on_until_it_is_told_to_end() {
+        let shutdown = CancellationToken::new();
+        let bound = bind(&[]).await.unwrap();
+        let mut serving = std::pin::pin!(bound.serve(brain(), Settings::default(), shutdown.clone()));
+        assert!(futures::poll!(&mut serving).is_pending());
+        shutdown.cancel();
+        timeout(LONG, serving).await.unwrap();
     }
 
     async fn start(settings: Settings) -> Running {

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::domain::app::instance::{AppKey, Instance};
+use crate::domain::app::kubernetes::Level;
 use crate::domain::app::observed::{Capacity, Observed, Probe};
 use crate::domain::app::plan::Step;
 use crate::domain::app::registry::Credentials;
@@ -113,6 +114,17 @@ pub struct Clear {
     pub data: bool,
 }
 
+/// What a runtime does less well for an instance than its template's author, or its owner, would like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caveats {
+    /// What doesn't come about: where in the template, and in which words.
+    pub partly: Vec<(String, String)>,
+    /// The least strict Pod Security level that all its pods pass; none: the runtime knows no pods.
+    pub level: Option<Level>,
+    /// Whether it has data of which no copy is kept when its version changes.
+    pub data_not_copied: bool,
+}
+
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
@@ -149,6 +161,11 @@ pub trait Runtime: Send + Sync {
         service: Option<&str>,
         lines: u32,
     ) -> Result<Vec<LogLine>, RuntimeError>;
+
+    /// What of the instance comes about less well here; without asking anybody.
+    fn caveats(&self, _instance: &Instance) -> Caveats {
+        Caveats::default()
+    }
 
     /// What the host has left.
     async fn capacity(&self) -> Result<Capacity, RuntimeError>;

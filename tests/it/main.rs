@@ -24,6 +24,7 @@ mod apps;
 mod library;
 mod app_api;
 mod docker;
+mod image;
 mod kubernetes;
 mod helm;
 mod admission;

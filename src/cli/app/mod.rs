@@ -55,7 +55,7 @@ pub enum AppCommand {
     Catalog(Folders),
     /// Print what an install would create, secrets masked, and create nothing
     #[command(disable_version_flag = true)]
-    Render(render::RenderArgs),
+    Render(Box<render::RenderArgs>),
 }
 
 /// Which application.

@@ -13,9 +13,11 @@ use crate::catalog::library::{Library, Offer, Origin};
 use crate::catalog::load;
 use crate::cli::Ctx;
 use crate::cli::app::install::{right, unique, variable};
+use crate::cli::app_cluster::ClusterArgs;
 use crate::cli::error::CliError;
 use crate::cli::output::{Format, Out};
 use crate::cli::words::Lang;
+use crate::config::app_cluster;
 use crate::domain::app::fill::{Order, allocate, instantiate, wanted_ports};
 use crate::domain::app::finding::{Finding, Right};
 use crate::domain::app::instance::{AppKey, Choices, Instance, Wanted};
@@ -61,6 +63,8 @@ pub struct RenderArgs {
     /// Namespace of the App
     #[arg(short, long, default_value = "default")]
     namespace: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// What would run it.
@@ -78,7 +82,7 @@ pub(super) fn render(args: &RenderArgs, ctx: &mut Ctx<'_>) -> Result<(), CliErro
     let instance = instance(args, &offer, ctx.lang)?;
     match args.runtime {
         On::Docker => docker(&instance, ctx.out),
-        On::Kubernetes => cluster(&instance, ctx.out),
+        On::Kubernetes => cluster(&instance, &app_cluster::options(args.cluster.clone().flags())?, ctx.out),
     }
 }
 
@@ -161,8 +165,8 @@ fn docker(instance: &Instance, out: &mut Out) -> Result<(), CliError> {
     out.bytes(instance.masked(instance.compose.expose()).as_bytes())
 }
 
-fn cluster(instance: &Instance, out: &mut Out) -> Result<(), CliError> {
-    let rendered = kubernetes::render(instance, &Options::default());
+fn cluster(instance: &Instance, options: &Options, out: &mut Out) -> Result<(), CliError> {
+    let rendered = kubernetes::render(instance, options);
     let masked: Vec<Value> = rendered.objects.into_iter().map(|object| mask(object, instance)).collect();
     if out.format() == Format::Json {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": masked});
@@ -170,6 +174,7 @@ fn cluster(instance: &Instance, out: &mut Out) -> Result<(), CliError> {
         return out.line(text);
     }
     // Comments, so that what is printed stays a manifest.
+    out.line(format!("# Pod Security: {}", rendered.level.as_str()))?;
     for (place, words) in &rendered.degraded {
         out.line(instance.masked(&format!("# {place}: {words}")).replace('\n', " "))?;
     }
@@ -203,22 +208,20 @@ fn texts(value: &mut Value, instance: &Instance) {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
     use crate::catalog::builtin;
     use crate::cli::fixtures::Page;
 
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        render: RenderArgs,
+    }
+
     fn args(app: &str, runtime: On) -> RenderArgs {
-        RenderArgs {
-            app: Some(app.to_owned()),
-            template: None,
-            runtime,
-            name: None,
-            app_version: None,
-            variables: vec![],
-            domain: None,
-            allow: vec![],
-            namespace: "default".into(),
-        }
+        RenderArgs { runtime, ..Line::try_parse_from(["render", app]).unwrap().render }
     }
 
     fn print(args: &RenderArgs, format: Format) -> Result<String, CliError> {
@@ -228,7 +231,9 @@ mod tests {
         let instance = instance(args, &offer, Lang::En)?;
         match args.runtime {
             On::Docker => docker(&instance, &mut out)?,
-            On::Kubernetes => cluster(&instance, &mut out)?,
+            On::Kubernetes => {
+                cluster(&instance, &app_cluster::options(args.cluster.clone().flags())?, &mut out)?
+            }
         }
         Ok(page.text())
     }
@@ -252,6 +257,21 @@ mod tests {
         }
         let compose = print(&args("wordpress", On::Docker), Format::Table).unwrap();
         assert!(compose.contains(MASK), "{compose}");
+    }
+
+    #[test]
+    fn a_cluster_s_wishes_are_in_what_is_rendered() {
+        let words = "render wordpress --runtime kubernetes --domain blog.example.com --app-expose node \
+             --app-storage-class fast --app-ingress-class public --app-route-annotation a/b=c";
+        let said =
+            print(&Line::try_parse_from(words.split_whitespace()).unwrap().render, Format::Table).unwrap();
+        for part in ["type: NodePort", "storageClassName: fast", "ingressClassName: public", "a/b: c"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let words = "render wordpress --runtime kubernetes --domain blog.example.com --app-gateway edge/web";
+        let said =
+            print(&Line::try_parse_from(words.split_whitespace()).unwrap().render, Format::Table).unwrap();
+        assert!(said.contains("kind: HTTPRoute") && !said.contains("kind: Ingress"), "{said}");
     }
 
     #[test]

@@ -17,10 +17,11 @@ use crate::controllers::app::prepare::Refusal;
 use crate::controllers::app::shared::AppContext;
 use crate::controllers::shared::report::{apply_status, cut, is_unserved, publish, unserved};
 use crate::domain::app::instance::{AppKey, Instance};
+use crate::domain::app::kubernetes::Level;
 use crate::domain::app::observed::{Observed, Probe, State, Wellness};
 use crate::domain::app::phase::{Doing, Judgement, Phase, judge};
 use crate::domain::app::plan;
-use crate::runtimes::Runtime;
+use crate::runtimes::{Caveats, Runtime};
 use crate::telemetry::chain::Chain;
 
 const MANAGER: &str = "cocoasyncer/app";
@@ -99,7 +100,8 @@ impl Reporter {
         self.place(&judged, now);
         self.describe(runtime, told);
         self.draft.progress = told.progress.cloned();
-        let conditions = conditions(&judged, &self.draft, told);
+        let caveats = runtime.zip(told.instance).map(|(runtime, instance)| runtime.caveats(instance));
+        let conditions = conditions(&judged, &self.draft, told, &caveats.unwrap_or_default());
         let generation = app.metadata.generation;
         self.draft.conditions = merged(&self.written.conditions, conditions, generation, Time(now));
         self.draft.observed_generation = generation;
@@ -239,7 +241,7 @@ fn services(instance: &Instance, seen: &Observed) -> Vec<ServiceState> {
     instance.workload.services.iter().map(one).collect()
 }
 
-fn conditions(judged: &Judgement, draft: &AppStatus, told: Told<'_>) -> Vec<Condition> {
+fn conditions(judged: &Judgement, draft: &AppStatus, told: Told<'_>, caveats: &Caveats) -> Vec<Condition> {
     let valid = match told.invalid {
         Some(refusal) => {
             condition(types::VALID, false, refusal.reason, cut(refusal.message.clone(), MESSAGE))
@@ -258,19 +260,38 @@ fn conditions(judged: &Judgement, draft: &AppStatus, told: Told<'_>) -> Vec<Cond
         },
         _ => condition(types::PROGRESSING, true, judged.reason, judged.message.clone()),
     };
-    vec![valid, ready, progressing, degraded(draft, told)]
+    let mut all = vec![valid, ready, progressing, degraded(draft, told, caveats)];
+    all.extend(caveats.level.map(hardened));
+    if caveats.data_not_copied {
+        let words = "a cluster's volumes are not copied: a change of version that fails goes back to the old version, \
+                     with the data as the new one left them; take a snapshot with your storage before you change it";
+        all.push(condition(types::DATA_COPIED, false, reasons::DATA_NOT_COPIED, words));
+    }
+    all
+}
+
+fn hardened(level: Level) -> Condition {
+    let words = format!("its pods pass the Pod Security level {}", level.as_str());
+    match level {
+        Level::Restricted => condition(types::HARDENED, true, reasons::AS_WISHED, words),
+        _ => condition(types::HARDENED, false, reasons::LESS_PROTECTED, words + ", not restricted"),
+    }
 }
 
 /// The first reason of what is not as it should be, and the words of all.
-fn degraded(draft: &AppStatus, told: Told<'_>) -> Condition {
+fn degraded(draft: &AppStatus, told: Told<'_>, caveats: &Caveats) -> Condition {
     let undone = draft.rolled_back.as_ref().map(|undone| {
-        let words = format!("the change to {} failed and was undone: {}", undone.app_version, undone.message);
+        let left = if caveats.data_not_copied { ", its data are as that one left them" } else { "" };
+        let version = &undone.app_version;
+        let words = format!("the change to {version} failed and was undone{left}: {}", undone.message);
         (reasons::ROLLED_BACK, words)
     });
     let refused = told.invalid.filter(|_| draft.revision.is_some());
     let refused = refused.map(|refusal| (refusal.reason, refusal.message.clone()));
+    let partly =
+        caveats.partly.iter().map(|(place, words)| (reasons::PARTLY_HONOURED, format!("{place}: {words}")));
     let all: Vec<(&str, String)> =
-        undone.into_iter().chain(refused).chain(told.notes.iter().cloned()).collect();
+        undone.into_iter().chain(refused).chain(told.notes.iter().cloned()).chain(partly).collect();
     let Some((reason, _)) = all.first() else {
         return condition(types::DEGRADED, false, reasons::AS_WISHED, "");
     };

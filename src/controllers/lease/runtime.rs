@@ -13,7 +13,7 @@ use crate::domain::app::plan::Step;
 use crate::domain::app::verdict::Backend;
 use crate::domain::app::workload::Protocol;
 use crate::domain::retry::Class;
-use crate::runtimes::{Aid, Clear, Kind, LogLine, Runtime, RuntimeError};
+use crate::runtimes::{Aid, Caveats, Clear, Kind, LogLine, Runtime, RuntimeError};
 
 /// What the metrics call a change of workloads.
 const WHAT: &str = "workload";
@@ -72,6 +72,10 @@ impl Runtime for FencedRuntime {
 
     async fn taken_ports(&self, key: &AppKey) -> Result<BTreeSet<(u16, Protocol)>, RuntimeError> {
         self.inner.taken_ports(key).await
+    }
+
+    fn caveats(&self, instance: &Instance) -> Caveats {
+        self.inner.caveats(instance)
     }
 
     fn compose_file(&self, key: &AppKey) -> Option<String> {

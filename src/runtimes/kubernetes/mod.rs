@@ -28,7 +28,7 @@ use crate::domain::app::verdict::Backend;
 use crate::domain::app::workload::Protocol;
 use crate::domain::retry::Class;
 use crate::domain::scope::Scope;
-use crate::runtimes::{Aid, Clear, Kind, LogLine, Runtime, RuntimeError};
+use crate::runtimes::{Aid, Caveats, Clear, Kind, LogLine, Runtime, RuntimeError};
 
 /// In whose name objects are applied.
 pub const MANAGER: &str = "cocoasyncer/apps";
@@ -111,6 +111,15 @@ impl Runtime for KubernetesRuntime {
         lines: u32,
     ) -> Result<Vec<LogLine>, RuntimeError> {
         self.read_logs(key, service, lines).await
+    }
+
+    fn caveats(&self, instance: &Instance) -> Caveats {
+        let rendered = render(instance, &self.options);
+        Caveats {
+            data_not_copied: rendered.objects.iter().any(|object| object["kind"] == "PersistentVolumeClaim"),
+            partly: rendered.degraded,
+            level: Some(rendered.level),
+        }
     }
 
     async fn capacity(&self) -> Result<Capacity, RuntimeError> {

@@ -1,10 +1,11 @@
 //! The kinds that an application is made of, and whose an object is.
 
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::core::TypeMeta;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 
-use crate::api::{APP_LABEL, APP_NAMESPACE_LABEL, APP_UID_LABEL, DIGEST_LABEL, KEPT_LABEL};
+use crate::api::{APP_LABEL, APP_NAMESPACE_LABEL, APP_SECRET_LABEL, APP_UID_LABEL, DIGEST_LABEL, KEPT_LABEL};
 use crate::domain::app::instance::AppKey;
 use crate::runtimes::RuntimeError;
 use crate::runtimes::kubernetes::failure::plainly;
@@ -59,6 +60,13 @@ impl ObjectKind {
         Api::namespaced_with(client.clone(), namespace, &self.resource())
     }
 
+    /// The object with its kind in it.
+    fn said(&self, mut object: DynamicObject) -> DynamicObject {
+        let ApiResource { api_version, kind, .. } = self.resource();
+        object.types = Some(TypeMeta { api_version, kind });
+        object
+    }
+
     /// Its objects with these labels; none where the cluster doesn't know the kind.
     pub async fn list(
         &self,
@@ -68,7 +76,8 @@ impl ObjectKind {
     ) -> Result<Vec<DynamicObject>, RuntimeError> {
         let params = ListParams::default().labels(labels);
         match self.api(client, namespace).list(&params).await {
-            Ok(list) => Ok(list.items),
+            // An API server says once for the whole list what its items are, and not in each of them.
+            Ok(list) => Ok(list.items.into_iter().map(|object| self.said(object)).collect()),
             Err(kube::Error::Api(status)) if status.code == 404 && *self == ROUTE => Ok(Vec::new()),
             // Who may not list routes was never to make one.
             Err(kube::Error::Api(status)) if status.code == 403 && *self == ROUTE => Ok(Vec::new()),
@@ -77,9 +86,10 @@ impl ObjectKind {
     }
 }
 
-/// What selects everything of an App.
+/// What selects everything of an App, but for what the operator itself keeps for it (password, ports, revisions): that is
+/// no part of the workload, and goes with the data.
 pub fn of_app(uid: &str) -> String {
-    format!("{APP_UID_LABEL}={uid}")
+    format!("{APP_UID_LABEL}={uid},!{APP_SECRET_LABEL}")
 }
 
 /// What selects claims that were kept for a later install.
@@ -131,4 +141,18 @@ pub fn document(object: &DynamicObject) -> Value {
 /// A string in a document.
 pub fn text<'a>(object: &'a Value, path: &str) -> &'a str {
     object.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_of_a_list_says_its_kind_as_an_object_by_itself_does() {
+        let item = serde_json::json!({ "metadata": { "name": "blog" }, "spec": { "replicas": 1 } });
+        let object = DEPLOYMENT.said(serde_json::from_value(item).unwrap());
+        let document = document(&object);
+        assert_eq!((text(&document, "/apiVersion"), text(&document, "/kind")), ("apps/v1", "Deployment"));
+        assert_eq!(document["spec"]["replicas"], 1);
+    }
 }

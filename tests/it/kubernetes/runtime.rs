@@ -143,6 +143,24 @@ impl Stage {
 }
 
 #[tokio::test]
+async fn what_the_operator_keeps_for_an_app_is_no_part_of_its_workload() {
+    conform(|env| async move {
+        let stage = Stage::open(&env, "redis", "cache").await;
+        let labels = json!({
+            "cocoasyncer.io/app": "cache", "cocoasyncer.io/app-namespace": env.ns,
+            "cocoasyncer.io/app-uid": stage.instance.uid, "cocoasyncer.io/app-secret": "choices",
+        });
+        let secret = json!({ "metadata": { "name": "app-cache", "labels": labels } });
+        env.post(&env.core("secrets"), secret).await.ok();
+        stage.apply().await.unwrap();
+        assert!(stage.runtime.observe(&stage.instance).await.unwrap().applied);
+        stage.clear(true).await;
+        env.get(&env.core("secrets/app-cache")).await.ok();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_hand_edit_is_seen_and_undone() {
     conform(|env| async move {
         let stage = Stage::open(&env, "redis", "cache").await;

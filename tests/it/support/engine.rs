@@ -52,19 +52,23 @@ pub struct Lab {
     images: Mutex<BTreeSet<String>>,
 }
 
-/// The engine with these images in it; none where there is none and none can be had, which is said.
-#[allow(clippy::print_stderr, reason = "a skip is loud")]
+/// The engine with these images in it; none where there is no engine.
 pub async fn lab(images: &[&str]) -> Option<Lab> {
-    let socket = match tool("engine.sh", &[], None) {
-        Ok(socket) => socket,
+    Some(Lab::at(&engine()?, images).await)
+}
+
+/// Where an engine answers; none where there is none and none can be had, which is said.
+#[allow(clippy::print_stderr, reason = "a skip is loud")]
+pub fn engine() -> Option<String> {
+    match tool("engine.sh", &[], None) {
+        Ok(socket) => Some(socket),
         Err(why) => {
             let must = std::env::var_os("CI").is_some() || std::env::var_os("COCOA_REQUIRE_DOCKER").is_some();
             assert!(!must, "no Docker engine: {why}");
             eprintln!("skipped: no Docker engine, so nothing was run on one: {why}");
-            return None;
+            None
         }
-    };
-    Some(Lab::at(&socket, images).await)
+    }
 }
 
 async fn connect(socket: &str) -> Docker {

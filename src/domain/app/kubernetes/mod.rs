@@ -241,10 +241,6 @@ pub fn render(instance: &Instance, options: &Options) -> Rendered {
     }
     draft.objects.extend(net.objects);
     draft.objects.extend(workloads);
-    if level != Level::Restricted {
-        let words = format!("its pods pass the Pod Security level {}, not restricted", level.as_str());
-        draft.degrade("securityContext", words);
-    }
     let mut objects = draft.objects;
     objects.iter_mut().for_each(stamp);
     Rendered { objects, degraded: draft.degraded, level, groups, bare: net.bare, found: net.found }

@@ -112,7 +112,7 @@ fn is_everybodys(asked: &Asked) -> bool {
         |root: &&str| path == *root || path.strip_prefix(*root).is_some_and(|rest| rest.starts_with('/'));
     match path {
         "" => asked.verb == "create" && own.contains(&asked.resource.as_str()),
-        _ => asked.verb == "get" && OPEN.iter().any(|root| under(root)),
+        _ => asked.verb == "get" && OPEN.iter().any(under),
     }
 }
 
