@@ -29,3 +29,4 @@ mod helm;
 mod admission;
 mod policies;
 mod plugin;
+mod observe;
