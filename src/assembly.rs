@@ -53,10 +53,12 @@ pub async fn operate(settings: Settings, log: LogFilter) -> anyhow::Result<()> {
     let standing = watch::Sender::default();
     let told = (&readiness, &troubles, standing.subscribe());
     let operations = sockets.serve_operations(&settings, log, told, &shutdown, &mut tasks)?;
+    operations.process.runs_as(&settings.node);
     let listening = sockets.listening.clone();
     let (client, embedded, patience) = match &settings.plane {
         Plane::Embedded(embedded) => {
-            let plane = plane::embedded(embedded, sockets.take_plane(), &shutdown, &mut tasks).await?;
+            let socket = sockets.take_plane();
+            let plane = plane::embedded(embedded, socket, &operations.process, &shutdown, &mut tasks).await?;
             listening.write(&embedded.data_dir).context("write the addresses in use")?;
             (plane.client(), Some(plane), Patience::None)
         }

@@ -62,6 +62,7 @@ fn view() -> anyhow::Result<ClusterView> {
         generation: 1,
         owner: None,
         nodes: (1..=3).map(node).collect::<Result<_, _>>()?,
+        lines: Vec::new(),
         services: Arc::new((1..=3).map(service).collect::<Result<_, _>>()?),
         accounts: Vec::new(),
     })

@@ -61,6 +61,7 @@ fn beat(name: &str, address: &str) -> anyhow::Result<Vec<u8>> {
         generation: 1,
         owner: None,
         nodes: vec![node],
+        lines: Vec::new(),
         services: Arc::default(),
         accounts: Vec::new(),
     };

@@ -25,6 +25,7 @@ use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controlplane::{ControlPlane, Options};
 use crate::process::{Ready, Shutdown, Tasks};
 use crate::telemetry::metrics::calls::CallMetrics;
+use crate::telemetry::metrics::process::ProcessMetrics;
 use crate::telemetry::troubles::Troubles;
 use crate::wire::legacy_config::{Own, import};
 
@@ -32,6 +33,7 @@ use crate::wire::legacy_config::{Own, import};
 pub async fn embedded(
     settings: &Embedded,
     listener: Option<TcpListener>,
+    metrics: &ProcessMetrics,
     shutdown: &Shutdown,
     tasks: &mut Tasks,
 ) -> anyhow::Result<ControlPlane> {
@@ -43,6 +45,8 @@ pub async fn embedded(
         None => plane.bind(settings.listen).await,
     };
     let bound = bound.context("--plane-listen")?;
+    let metrics = metrics.clone();
+    let bound = bound.tell_certificate(move |end| metrics.certificate_ends("plane", end));
     let address = bound.local_addr();
     bound
         .write_kubeconfig(&settings.kubeconfig)

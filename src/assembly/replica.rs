@@ -137,7 +137,7 @@ impl Loops for Replica {
                 self.directory.send_replace(Arc::default());
                 let snapshot = self.snapshots.borrow().clone();
                 let zones = snapshot.iter().flat_map(|snapshot| snapshot.zones.keys());
-                zones.for_each(|id| ctx.metrics.forget(id.zone.as_str()));
+                zones.for_each(|id| ctx.metrics.forget(id));
             }
         }
         self.serve(&ctx, turn, crew);

@@ -24,7 +24,8 @@ use crate::http::state::{self, ApiState};
 use crate::process::{Readiness, Shutdown, Tasks};
 use crate::telemetry::dns::DnsMetrics;
 use crate::telemetry::metrics::http::HttpMetrics;
-use crate::telemetry::metrics::{register_process, text};
+use crate::telemetry::metrics::process::ProcessMetrics;
+use crate::telemetry::metrics::text;
 use crate::telemetry::tracing::LogFilter;
 use crate::telemetry::troubles::Troubles;
 
@@ -58,6 +59,8 @@ pub struct Parts<'a> {
 pub struct Operations {
     /// All metrics of the process.
     pub registry: Registry,
+    /// Figures of the process.
+    pub process: ProcessMetrics,
     http: HttpMetrics,
     /// Which replica writes.
     standing: watch::Receiver<Standing>,
@@ -106,12 +109,13 @@ impl Sockets {
     ) -> anyhow::Result<Operations> {
         let operations = Operations {
             registry: Registry::new(),
+            process: ProcessMetrics::default(),
             http: HttpMetrics::default(),
             standing: standing.clone(),
             api: Arc::default(),
         };
-        let Operations { registry, http, standing: _, api } = &operations;
-        register_process(registry).context("register the process's metrics")?;
+        let Operations { registry, process, http, standing: _, api } = &operations;
+        process.register(registry).context("register the process's metrics")?;
         http.register(registry).context("register the HTTP metrics")?;
         let (readers, state, early) = (readiness.clone(), api.clone(), registry.clone());
         let troubles = troubles.clone();
@@ -138,7 +142,7 @@ impl Sockets {
         tasks: &mut Tasks,
     ) -> anyhow::Result<()> {
         let Parts { settings, client, loops, operations } = parts;
-        let Operations { registry, http, standing, api: shown } = operations;
+        let Operations { registry, process, http, standing, api: shown } = operations;
         let stop = shutdown.lingering(linger(settings));
         let metrics = DnsMetrics::new().context("make the DNS metrics")?;
         metrics.register(&registry).context("register the DNS metrics")?;
@@ -164,6 +168,7 @@ impl Sockets {
                 clock: loops.judge.ctx.clock.clone(),
                 judge: loops.judge.clone(),
                 http: http.clone(),
+                process,
                 registry: &registry,
                 active: Arc::new(move || standing.borrow().term.is_some()),
             };

@@ -18,6 +18,7 @@ use crate::pki::{Rotating, server};
 use crate::process::Tasks;
 use crate::telemetry::metrics::admission::AdmissionMetrics;
 use crate::telemetry::metrics::http::HttpMetrics;
+use crate::telemetry::metrics::process::ProcessMetrics;
 
 /// Connections at a time: API servers keep few, and each question may read a template.
 const CONNECTIONS: usize = 64;
@@ -38,6 +39,8 @@ pub struct Parts<'a> {
     pub judge: Judge,
     /// Figures of all servers.
     pub http: HttpMetrics,
+    /// Figures of the process.
+    pub process: ProcessMetrics,
     /// All metrics of the process.
     pub registry: &'a Registry,
     /// Whether this replica is the one that writes.
@@ -46,7 +49,7 @@ pub struct Parts<'a> {
 
 /// Serves until `stop`.
 pub fn serve(parts: Parts<'_>, stop: &CancellationToken, tasks: &mut Tasks) -> anyhow::Result<()> {
-    let Parts { settings, bound, namespace, client, clock, judge, http, registry, active } = parts;
+    let Parts { settings, bound, namespace, client, clock, judge, http, process, registry, active } = parts;
     let metrics = AdmissionMetrics::default();
     metrics.register(registry).context("register the webhook's metrics")?;
     let rotating = Arc::<Rotating>::default();
@@ -57,7 +60,7 @@ pub fn serve(parts: Parts<'_>, stop: &CancellationToken, tasks: &mut Tasks) -> a
         configuration: settings.configuration.clone(),
         names: settings.names(namespace),
     };
-    let certificates = Certificates { client, clock, place, rotating, metrics: metrics.clone(), active };
+    let certificates = Certificates { client, clock, place, rotating, metrics: process, active };
     tasks.spawn_infallible("webhook's certificates", certificates.run(stop.clone()));
     let ask: admission::Judge = Arc::new(move |question| {
         let judge = judge.clone();

@@ -20,8 +20,10 @@ use crate::controllers::snapshot::Snapshot;
 use crate::domain::marks::OwnerId;
 use crate::domain::names::{DnsName, FieldError, ObjectId};
 use crate::domain::records::{Service, ZoneId};
+use crate::domain::retry::Class;
 use crate::domain::secret::Secret;
 use crate::providers::{DnsProvider, Kind};
+use crate::telemetry::round::Round;
 
 /// Opens an account: makes a provider of what its Secret holds. The refusal names the Secret's key.
 pub type Open = Arc<
@@ -188,6 +190,17 @@ impl Directory {
         }
     }
 
+    /// Whether every account could be opened, and answered.
+    fn result(&self) -> Result<(), Class> {
+        let opened = self.accounts.values().all(|account| account.provider.is_ok());
+        let answered = !self.answers.values().any(|(answer, _)| matches!(answer, Answer::Failed { .. }));
+        match (opened, answered) {
+            (false, _) => Err(Class::User),
+            (true, false) => Err(Class::Transient),
+            (true, true) => Ok(()),
+        }
+    }
+
     /// The provider of a zone's account.
     pub fn provider(&self, id: &ZoneId) -> Option<Arc<dyn DnsProvider>> {
         let account = self.accounts.get(&(id.provider, id.account.clone()?))?;
@@ -264,32 +277,40 @@ pub async fn run(
 ) {
     let system: Arc<str> = ctx.scope().system().into();
     let mut directory = Directory { system: system.clone(), ..Directory::default() };
-    let mut opened_for = None;
+    let (mut opened_for, mut cause) = (None, "start");
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         let me = owner.borrow_and_update().clone();
         let asks = snapshot.map(|snapshot| snapshot.asks.clone()).unwrap_or_default();
-        let mut changed = false;
-        changed |= me.is_none() != std::mem::replace(&mut directory.nameless, me.is_none());
-        if let Some(me) = &me {
-            if opened_for.as_ref() != Some(me) {
-                let (system, ready) = (system.clone(), directory.ready);
-                directory = Directory { system, ready, ..Directory::default() };
-                opened_for = Some(me.clone());
+        let round = Round { of: "accounts", object: "all", cause };
+        let turn = async {
+            let mut changed = me.is_none() != std::mem::replace(&mut directory.nameless, me.is_none());
+            if let Some(me) = &me {
+                if opened_for.as_ref() != Some(me) {
+                    let (system, ready) = (system.clone(), directory.ready);
+                    directory = Directory { system, ready, ..Directory::default() };
+                    opened_for = Some(me.clone());
+                }
+                changed |= directory.read(&ctx, &asks, &open, me).await;
+                changed |= !std::mem::replace(&mut directory.ready, true);
             }
-            changed |= directory.read(&ctx, &asks, &open, me).await;
-            changed |= !std::mem::replace(&mut directory.ready, true);
-        }
-        if changed {
-            out.send_replace(Arc::new(directory.clone()));
-        }
-        directory.ask(&asks, &out).await;
+            if changed {
+                out.send_replace(Arc::new(directory.clone()));
+            }
+            directory.ask(&asks, &out).await;
+            ((), directory.result())
+        };
+        round.run(&ctx.metrics, turn).await;
+        cause = "due";
         let wait = directory.next_question(&asks).min(REFRESH);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
             changed = snapshots.changed() => match changed {
-                Ok(()) => tokio::time::sleep(GATHER).await,
+                Ok(()) => {
+                    cause = "news";
+                    tokio::time::sleep(GATHER).await;
+                }
                 Err(_) => return,
             },
             changed = owner.changed() => if changed.is_err() { return },

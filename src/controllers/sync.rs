@@ -13,11 +13,13 @@ use crate::api::vocab::WorkMode;
 use crate::controllers::lease::fence::Fence;
 use crate::controllers::shared::keyed::Keyed;
 use crate::domain::liveness::Life;
+use crate::domain::retry::Class;
 use crate::domain::secret::Secret;
 use crate::domain::view::ClusterView;
 use crate::peers::{PeerClient, PeerError, PushOutcome};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::reconcile::ReconcileMetrics;
+use crate::telemetry::round::Round;
 use crate::wire::render::{Audience, Push};
 
 /// How often an unchanged configuration is pushed all the same.
@@ -118,13 +120,24 @@ async fn push(
     (mut views, renderings): (watch::Receiver<Arc<ClusterView>>, Renderings),
     stop: CancellationToken,
 ) {
-    let mut said: Option<String> = None;
+    let (mut said, mut cause): (Option<String>, _) = (None, "start");
     loop {
         let view = views.borrow_and_update().clone();
         let rendered = renderings.of(&view, to.audience());
         let call = peers.push(&to.address, &to.secret, rendered.addressed(&to.secret), DEADLINE);
+        let pushing = async {
+            let outcome = fence.guard("push", call).await;
+            let result = match &outcome {
+                Ok(Ok(PushOutcome::Taken)) => Ok(()),
+                Ok(Ok(PushOutcome::Refused(_))) => Err(Class::User),
+                Ok(Err(error)) => Err(error.class()),
+                Err(_) => Err(Class::Transient),
+            };
+            (outcome, result)
+        };
         // After its term nobody pushes: a newer push of another replica may be there already.
-        let Ok(outcome) = fence.guard("push", call).await else { return };
+        let pushed = Round { of: "push", object: &name, cause }.run(&metrics, pushing).await;
+        let Ok(outcome) = pushed else { return };
         // Not kept while waiting for the next.
         drop(rendered);
         metrics.peer_called("push", outcome.as_ref().map(|_| ()).map_err(PeerError::class));
@@ -142,6 +155,7 @@ async fn push(
         }
         let wait = tokio::time::sleep(if trouble.is_some() { AGAIN } else { PERIOD });
         tokio::pin!(wait);
+        cause = if trouble.is_some() { "again" } else { "due" };
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -149,6 +163,7 @@ async fn push(
                 changed = views.changed() => {
                     if changed.is_err() { return }
                     if views.borrow_and_update().generation != view.generation && trouble.is_none() {
+                        cause = "news";
                         tokio::time::sleep(GATHER).await;
                         break;
                     }

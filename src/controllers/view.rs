@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::api::condition::types;
 use crate::api::node::CocoaNode;
-use crate::api::vocab::Line;
+use crate::api::vocab::{Family, Line};
 use crate::api::{ACCESS_KEY, ACCESS_SECRET, PROVIDER_LABEL};
 use crate::controllers::board::Board;
 use crate::controllers::generation::{Heard, digest, remember};
@@ -20,14 +20,17 @@ use crate::controllers::node::secrets::NodeSecrets;
 use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::cluster::Vital;
-use crate::domain::lines::{Assignment, Why, assign};
+use crate::domain::lines::{Assignment, Holder, Why, assign};
 use crate::domain::liveness::Pulse;
 use crate::domain::marks::OwnerId;
 use crate::domain::names::ObjectId;
 use crate::domain::secret::Secret;
-use crate::domain::view::{AccountView, ClusterView, NodeView, ServiceView};
+use crate::domain::view::{AccountView, ClusterView, LineView, NodeView, ServiceView};
 use crate::wire::cluster::MAX_ACCOUNT_DATA;
 use crate::wire::read::MAX_TEXT;
+
+/// What failures of the generation are said of.
+const GENERATION: &str = "generation";
 
 /// What the view needs beside the snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +86,7 @@ pub async fn run(
             };
             match numbered {
                 Ok(Some(now)) => {
+                    ctx.said.is_well(GENERATION);
                     view.generation = now.generation;
                     view.created_at = now.created_at;
                     view.updated_at = now.updated_at;
@@ -91,7 +95,9 @@ pub async fn run(
                 // Before the active replica has numbered anything there is nothing to show.
                 Ok(None) => {}
                 Err(error) => {
-                    warn!(error = %error, "the cluster's generation is not known: the view stays as it was")
+                    if ctx.said.fails(GENERATION.to_owned(), &error.to_string()) {
+                        warn!(error = %error, "the cluster's generation is not known: the view stays as it was");
+                    }
                 }
             }
         }
@@ -132,6 +138,7 @@ pub fn empty(ctx: &Context, facts: Facts) -> ClusterView {
         generation: 0,
         owner: None,
         nodes: Vec::new(),
+        lines: Vec::new(),
         services: Arc::default(),
         accounts: Vec::new(),
     }
@@ -162,6 +169,7 @@ fn view(
     };
     ClusterView {
         nodes: snapshot.nodes.iter().map(node).collect(),
+        lines: lines(&snapshot.nodes, &assignment),
         services,
         accounts: ctx.stores.accounts().iter().filter_map(|secret| account(secret)).collect(),
         ..empty(ctx, facts)
@@ -176,6 +184,29 @@ fn serving(name: &str, assignment: &Assignment) -> Vec<(Line, bool)> {
     let mut lines: Vec<(Line, bool)> = held.collect();
     lines.dedup();
     lines
+}
+
+/// Who answers for each line; since when in another's place the nodes' statuses remember.
+fn lines(nodes: &[CocoaNode], assignment: &Assignment) -> Vec<LineView> {
+    let since = |holder: &Holder, at: (Line, Family)| {
+        let named = nodes.iter().find(|node| node.metadata.name.as_ref() == Some(&holder.node));
+        let lines = named.and_then(|node| node.status.as_ref()).map(|status| &status.lines);
+        let told = lines.into_iter().flatten().find(|told| (told.line, told.family) == at && told.taken_over);
+        told.map(|told| told.since.0)
+    };
+    let mut all: Vec<LineView> = assignment
+        .iter()
+        .map(|(&(line, family), holder)| {
+            let stands_in = holder.as_ref().filter(|holder| holder.why == Why::TakenOver);
+            let taken_over = stands_in.and_then(|holder| since(holder, (line, family)));
+            LineView { line, family, node: holder.as_ref().map(|holder| holder.node.clone()), taken_over }
+        })
+        .collect();
+    // Without it whoever is on no line that is known gets no answer.
+    if !nodes.is_empty() && all.iter().all(|one| one.line != Line::Default) {
+        all.push(LineView { line: Line::Default, family: Family::V4, node: None, taken_over: None });
+    }
+    all
 }
 
 fn services(snapshot: &Snapshot) -> Arc<Vec<ServiceView>> {

@@ -73,6 +73,8 @@ pub struct Bound {
     addr: SocketAddr,
     names: Vec<String>,
     expires: i64,
+    /// Hears when the certificate in use ends.
+    hears: Box<dyn Fn(i64) + Send + Sync>,
     rotating: Arc<Rotating>,
     tls: TlsAcceptor,
 }
@@ -103,12 +105,19 @@ impl Bound {
             .map_err(|source| BindError::Certificate { addr, source })?;
         let config = pki::server(rotating.clone(), &[b"h2", b"http/1.1"]).map_err(BindError::Tls)?;
         let tls = TlsAcceptor::from(Arc::new(config));
-        Ok(Bound { engine, credentials, listener, addr, names, expires, rotating, tls })
+        let hears = Box::new(|_| ());
+        Ok(Bound { engine, credentials, listener, addr, names, expires, hears, rotating, tls })
     }
 
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Tells `hears` when the certificate in use ends, in seconds since 1970: now, and whenever it is replaced.
+    pub fn tell_certificate(self, hears: impl Fn(i64) + Send + Sync + 'static) -> Self {
+        hears(self.expires);
+        Self { hears: Box::new(hears), ..self }
     }
 
     /// A kubeconfig for this address. It holds the token.
@@ -170,10 +179,16 @@ impl Bound {
         if now.as_second() + SERVER_SPARE_DAYS * 86_400 < expires {
             return expires;
         }
-        self.credentials.renew(&self.rotating, &self.names, now).unwrap_or_else(|error| {
-            tracing::error!(%error, "cannot renew the plane's certificate");
-            expires
-        })
+        match self.credentials.renew(&self.rotating, &self.names, now) {
+            Ok(end) => {
+                (self.hears)(end);
+                end
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot renew the plane's certificate");
+                expires
+            }
+        }
     }
 
     fn connection(

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::api::node::CocoaNodeSpec;
 use crate::api::service::ManagedServiceSpec;
-use crate::api::vocab::{Line, PlatformProvider};
+use crate::api::vocab::{Family, Line, PlatformProvider};
 use crate::domain::cluster::Addresses;
 use crate::domain::liveness::Pulse;
 use crate::domain::marks::OwnerId;
@@ -34,6 +34,8 @@ pub struct ClusterView {
     pub owner: Option<OwnerId>,
     /// All nodes, this one too, in the order of their names.
     pub nodes: Vec<NodeView>,
+    /// Every line that somebody claims, and `default`.
+    pub lines: Vec<LineView>,
     /// All services, in the order of their names; shared, since a beat changes none.
     pub services: Arc<Vec<ServiceView>>,
     /// Platform accounts.
@@ -58,6 +60,19 @@ pub struct NodeView {
 }
 
 impl Eq for NodeView {}
+
+/// One line, for addresses of one family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineView {
+    /// The line.
+    pub line: Line,
+    /// The family.
+    pub family: Family,
+    /// Who answers for it; none where nobody can.
+    pub node: Option<String>,
+    /// Since when it does so in place of the owners, who can't.
+    pub taken_over: Option<Timestamp>,
+}
 
 /// One service.
 #[derive(Debug, Clone, PartialEq)]

@@ -63,6 +63,7 @@ fn view(mode: &str) -> ClusterView {
             node("sh", "Shanghai", "canary-code-1", mode, &[Line::Default, Line::CT], Life::Alive),
             node("tk", "<script>\"东京\"", "canary-code-2", "follower", &[], Life::Lost),
         ],
+        lines: Vec::new(),
         services: Arc::new(vec![ServiceView {
             id: ObjectId { namespace: "default".into(), name: "test".into() },
             spec,

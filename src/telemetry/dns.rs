@@ -57,7 +57,7 @@ impl DnsMetrics {
         let latency = Histogram::with_opts(
             HistogramOpts::new(
                 "cocoasyncer_dns_answer_seconds",
-                "Time from a query read to its answer written out",
+                "Time from a query read to its answer written out, in seconds",
             )
             .buckets(vec![0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1]),
         )?;

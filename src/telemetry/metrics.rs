@@ -8,22 +8,17 @@ pub mod catalog;
 pub mod cluster;
 pub mod http;
 pub mod lease;
+pub mod process;
 pub mod provider;
 pub mod reconcile;
 
 use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// The text format's content type.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Registers the process's own figures: CPU, memory, open files, start time.
-pub fn register_process(registry: &Registry) -> Result<(), prometheus::Error> {
-    registry.register(Box::new(ProcessCollector::for_self()))
-}
 
 /// All of a registry as Prometheus text.
 pub fn text(registry: &Registry) -> String {

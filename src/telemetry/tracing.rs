@@ -66,8 +66,10 @@ pub fn init(format: Format, directives: &str) -> Result<LogFilter, LogError> {
     let (layer, handle) = filter(directives)?;
     let registry = tracing_subscriber::registry().with(layer);
     let done = match format {
+        // The span as one object: there is one level of them.
         Format::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+            let lines = fmt::layer().json().flatten_event(true).with_span_list(false);
+            registry.with(lines.with_writer(std::io::stderr)).try_init()
         }
         Format::Text => {
             let ansi = std::io::stderr().is_terminal();

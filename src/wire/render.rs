@@ -97,6 +97,8 @@ fn basic(view: &ClusterView, reveal: Reveal, scope: Scope, audience: Audience) -
         generation,
         owner,
         nodes,
+        // Whoever reads a document judges for himself.
+        lines: _,
         services,
         accounts,
     } = view;

@@ -83,8 +83,19 @@ fn every_reason_is_in_the_documents() {
 #[test]
 fn every_metric_is_in_the_documents() {
     let docs = read("docs/metrics.md");
-    let folder = ["admission", "app", "calls", "catalog", "cluster", "http", "provider", "reconcile"]
-        .map(|name| format!("src/telemetry/metrics/{name}.rs"));
+    let folder = [
+        "admission",
+        "app",
+        "calls",
+        "catalog",
+        "cluster",
+        "http",
+        "lease",
+        "process",
+        "provider",
+        "reconcile",
+    ]
+    .map(|name| format!("src/telemetry/metrics/{name}.rs"));
     let mut named = 0;
     for file in folder.iter().map(String::as_str).chain(["src/telemetry/dns.rs"]) {
         let source = read(file);

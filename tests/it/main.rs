@@ -30,3 +30,4 @@ mod helm;
 mod admission;
 mod policies;
 mod plugin;
+mod observe;

@@ -56,11 +56,18 @@ impl Directory {
                 continue;
             }
             match named_secret(ctx, &id).await {
-                Ok(Some(secret)) => drop(secrets.insert(id, (Arc::new(secret), false))),
-                Ok(None) => drop(missing.insert(id.1)),
+                Ok(found) => {
+                    ctx.said.is_well(&told_as(&id));
+                    match found {
+                        Some(secret) => drop(secrets.insert(id, (Arc::new(secret), false))),
+                        None => drop(missing.insert(id.1)),
+                    }
+                }
                 // What was known stays: a passing fault of the control plane must not look like a lost account.
                 Err(error) => {
-                    warn!(secret = %id.1, error = %error, "account not read, the last one stays");
+                    if ctx.said.fails(told_as(&id), &error.to_string()) {
+                        warn!(secret = %id.1, error = %error, "account not read, the last one stays");
+                    }
                     missing.extend(self.missing.get(&id.1).cloned());
                     if let Some(account) = self.accounts.get(&id).cloned() {
                         self.accounts.insert(id.clone(), account);
@@ -218,6 +225,10 @@ async fn ask_all(
 fn slow(name: &DnsName) -> ProviderError {
     let what = format!("find the zone of {name}: no answer in {ASK_DEADLINE:?}");
     ProviderError::new(Kind::Unreachable, crate::domain::retry::Class::Transient, what)
+}
+
+fn told_as(id: &AccountId) -> String {
+    format!("account {} of {}", id.1, id.0)
 }
 
 fn id_of(secret: &SecretObject) -> Option<ObjectId> {

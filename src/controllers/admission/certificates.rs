@@ -20,7 +20,7 @@ use crate::controllers::shared::context::Clock;
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::pki::{PkiError, Rotating};
 use crate::telemetry::chain::Chain;
-use crate::telemetry::metrics::admission::AdmissionMetrics;
+use crate::telemetry::metrics::process::ProcessMetrics;
 
 const MANAGER: &str = "cocoasyncer/webhook";
 /// The Secret's key that we read; beside it stand the certificates alone, for people.
@@ -83,7 +83,7 @@ pub struct Certificates {
     /// What is shown to who connects.
     pub rotating: Arc<Rotating>,
     /// Figures.
-    pub metrics: AdmissionMetrics,
+    pub metrics: ProcessMetrics,
     /// Whether this replica is the one that writes.
     pub active: Active,
 }
@@ -163,8 +163,8 @@ impl Certificates {
         }
         if let Some(kept) = &kept {
             self.rotating.replace(&kept.server.certificate, &kept.server.key)?;
-            self.metrics.ends("webhook", kept.server.ends);
-            self.metrics.ends("webhook-authority", kept.authority.ends);
+            self.metrics.certificate_ends("webhook", kept.server.ends);
+            self.metrics.certificate_ends("webhook-authority", kept.authority.ends);
         }
         Ok(Look { kept, untrusted, unregistered })
     }

@@ -36,7 +36,10 @@ pub async fn turn(worker: &mut Worker, app: &App) -> Duration {
     }
     if let Err(why) = clear(worker, app).await {
         worker.stuck = worker.stuck.saturating_add(1);
-        warn!(app = %worker.key, why = %why, "not removed yet");
+        match worker.stuck {
+            1 => warn!(app = %worker.key, why = %why, "not removed yet"),
+            _ => debug!(app = %worker.key, why = %why, "still not removed"),
+        }
         report(worker, app, Some(&why)).await;
         if worker.stuck == 1 {
             worker.reporter.event(app, false, "NotRemoved", why).await;

@@ -58,7 +58,9 @@ impl Queue {
     /// An empty queue with `at_once` turns at a time.
     pub fn new(at_once: usize, name: &'static str, metrics: AppMetrics) -> Arc<Self> {
         let (state, changed) = (Mutex::default(), watch::Sender::default());
-        Arc::new(Self { at_once: at_once.max(1), name, metrics, state, changed })
+        let queue = Self { at_once: at_once.max(1), name, metrics, state, changed };
+        queue.with(|_| ());
+        Arc::new(queue)
     }
 
     /// Keeps the place of an App that stood in the queue before a restart. Who had its turn comes first.
@@ -89,7 +91,9 @@ impl Queue {
         if state.waiting.is_empty() && state.working.is_empty() {
             state.last.clear();
         }
-        self.metrics.waiting(self.name, state.waiting.len());
+        // Who had its turn before a restart has not waited.
+        let since = state.waiting.values().filter(|since| **since != Timestamp::MIN).min();
+        self.metrics.waiting(self.name, state.waiting.len(), since.copied());
         drop(state);
         self.changed.send_replace(());
         answer

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, Resource};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::api::app::{App, AppStatus, LocalRef, Progress, ServiceState};
 use crate::api::condition::{condition, merged, reasons, types};
@@ -22,7 +22,6 @@ use crate::domain::app::observed::{Observed, Probe, State, Wellness};
 use crate::domain::app::phase::{Doing, Judgement, Phase, judge};
 use crate::domain::app::plan;
 use crate::runtimes::{Caveats, Runtime};
-use crate::telemetry::chain::Chain;
 
 const MANAGER: &str = "cocoasyncer/app";
 /// A condition's message is read on a terminal.
@@ -129,16 +128,11 @@ impl Reporter {
             return true;
         }
         let api = Api::<App>::namespaced(self.ctx.base.client.clone(), &self.key.namespace);
-        match apply_status(&api, app, &self.draft, MANAGER).await {
-            Ok(()) => {
-                self.written = self.draft.clone();
-                true
-            }
-            Err(error) => {
-                warn!(app = %self.key, error = %Chain(&error), "status not written");
-                false
-            }
+        let stands = apply_status(&self.ctx.base, &api, app, &self.draft, MANAGER).await;
+        if stands {
+            self.written = self.draft.clone();
         }
+        stands
     }
 
     fn place(&mut self, judged: &Judgement, now: Timestamp) {

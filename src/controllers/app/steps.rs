@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::api::app::Progress;
 use crate::controllers::app::carry::{self, Meter};
@@ -107,7 +107,10 @@ impl Worker {
     ) -> Duration {
         let mut refusal = Refusal::runtime(error);
         refusal.message = turn.prepared.instance.masked(&format!("{step}: {}", refusal.message));
-        warn!(app = %self.key, step = %step, error = %refusal.message, "step failed");
+        match self.failed_so(&At::Step(step.clone()), &refusal) {
+            true => debug!(app = %self.key, step = %step, error = %refusal.message, "step fails again"),
+            false => warn!(app = %self.key, step = %step, error = %refusal.message, "step failed"),
+        }
         if error.kind == Kind::PortTaken && self.reporter.draft.revision.is_none() {
             // It was free when it was chosen and never used since: another one does as well.
             if let Err(error) = forget_ports(&self.ctx, &self.key).await {

@@ -50,6 +50,11 @@ impl Worker {
         self.failure = Some(Failure { at, refusal, count, until: Instant::now() + wait });
     }
 
+    /// Whether it failed there for the same reason already.
+    pub(super) fn failed_so(&self, at: &At, refusal: &Refusal) -> bool {
+        self.failure.as_ref().is_some_and(|last| last.at == *at && last.refusal.reason == refusal.reason)
+    }
+
     pub(super) fn heal(&mut self, is_over: impl FnOnce(&Failure) -> bool) {
         if self.failure.as_ref().is_some_and(is_over) {
             self.failure = None;

@@ -31,6 +31,7 @@ use crate::domain::app::phase::{Doing, Phase, STEADY, is_steady, judge};
 use crate::domain::app::plan::{Plan, plan};
 use crate::domain::retry::Class;
 use crate::runtimes::{Kind, Runtime, RuntimeError};
+use crate::telemetry::round::Round;
 
 /// At rest an application is looked at after this long, whatever was or wasn't heard of it.
 pub const RESYNC: Duration = Duration::from_secs(300);
@@ -95,26 +96,31 @@ pub async fn run(
         switched: None,
         unserved: false,
     };
-    let mut turns = 0;
-    let mut last = None;
+    let metrics = worker.ctx.base.metrics.clone();
+    let (mut turns, mut last, mut cause) = (0, None, "start");
     loop {
         let now = situations.borrow_and_update().clone();
         let stamp = now.stamp();
         if last.replace(stamp.clone()).is_some_and(|last| last != stamp) {
             worker.edited();
+            cause = "edit";
         }
+        let round = Round { of: "app", object: worker.key.clone(), cause };
+        let turn = async { (worker.turn(&now).await, worker.refusal().map_or(Ok(()), |why| Err(why.class))) };
         let wait = tokio::select! {
             biased;
             changed = void(&mut situations, &stamp) => if changed { continue } else { return },
-            wait = worker.turn(&now) => wait,
+            wait = round.run(&metrics, turn) => wait,
         };
         turns = if wait.is_zero() { turns + 1 } else { 0 };
         if wait.is_zero() && turns < TURNS {
+            cause = "again";
             continue;
         }
+        cause = "due";
         tokio::select! {
             changed = void(&mut situations, &stamp) => if !changed { return },
-            () = wake.notified() => worker.heard = true,
+            () = wake.notified() => (worker.heard, cause) = (true, "event"),
             () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => worker.heard |= RESYNC <= wait,
         }
     }

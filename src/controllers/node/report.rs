@@ -9,7 +9,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, Resource};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::api::condition::{condition, merged, reasons, types};
 use crate::api::node::{CocoaNode, CocoaNodeStatus, FamilyAddresses, ServedLine};
@@ -21,7 +20,8 @@ use crate::domain::budget::WATCH_DOG;
 use crate::domain::cluster::Vital;
 use crate::domain::lines::{Assignment, Why, assign};
 use crate::domain::liveness::{Life, elapsed};
-use crate::telemetry::chain::Chain;
+use crate::domain::retry::Class;
+use crate::telemetry::round::Round;
 
 const MANAGER: &str = "cocoasyncer/node";
 
@@ -31,20 +31,23 @@ pub async fn run(
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     stop: CancellationToken,
 ) {
+    let mut cause = "start";
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         if let Some(snapshot) = snapshot {
-            report(&ctx, &snapshot).await;
+            let round = Round { of: "nodes", object: "statuses", cause };
+            round.run(&ctx.metrics, report(&ctx, &snapshot)).await;
         }
+        cause = "due";
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(RESYNC / 2) => {}
-            changed = snapshots.changed() => if changed.is_err() { return },
+            changed = snapshots.changed() => if changed.is_ok() { cause = "news" } else { return },
         }
     }
 }
 
-async fn report(ctx: &Context, snapshot: &Snapshot) {
+async fn report(ctx: &Context, snapshot: &Snapshot) -> ((), Result<(), Class>) {
     let members = snapshot.cluster.serving(&Default::default());
     let assignment = assign(&members);
     let api = Api::<CocoaNode>::all(ctx.client.clone());
@@ -57,13 +60,19 @@ async fn report(ctx: &Context, snapshot: &Snapshot) {
     let write = |(node, fresh): (CocoaNode, CocoaNodeStatus)| {
         let api = api.clone();
         async move {
-            match apply_status(&api, &node, &fresh, MANAGER).await {
-                Ok(()) => tell(ctx, &node, &fresh).await,
-                Err(error) => warn!(error = %Chain(&error), "node status not written"),
+            let stands = apply_status(ctx, &api, &node, &fresh, MANAGER).await;
+            if stands {
+                tell(ctx, &node, &fresh).await;
             }
+            stands
         }
     };
-    futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(8).collect::<()>().await;
+    let mut writes = futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(8);
+    let mut result = Ok(());
+    while let Some(stands) = writes.next().await {
+        result = if stands { result } else { Err(Class::Transient) };
+    }
+    ((), result)
 }
 
 async fn tell(ctx: &Context, node: &CocoaNode, fresh: &CocoaNodeStatus) {

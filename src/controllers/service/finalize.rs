@@ -18,7 +18,7 @@ use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controllers::snapshot::Managed;
 use crate::domain::names::ObjectId;
-use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId};
+use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, id_of};
 
 /// Sets the finalizer where it is missing; returns the services where that failed.
 pub async fn add(ctx: &Context, services: &[Managed]) -> BTreeSet<ObjectId> {
@@ -31,9 +31,14 @@ pub async fn add(ctx: &Context, services: &[Managed]) -> BTreeSet<ObjectId> {
         let mut all = object.metadata.finalizers.clone().unwrap_or_default();
         all.push(RECORDS_FINALIZER.to_owned());
         match write(ctx, &object, all).await {
-            Ok(()) => None,
+            Ok(()) => {
+                ctx.said.is_well(&about(&id));
+                None
+            }
             Err(error) => {
-                warn!(service = %id, error = %error, "finalizer not set");
+                if ctx.said.fails(about(&id), &error.to_string()) {
+                    warn!(service = %id, error = %error, "finalizer not set");
+                }
                 Some(id)
             }
         }
@@ -103,14 +108,25 @@ pub async fn release_object(ctx: &Context, object: &ManagedService) {
     let mut rest = object.metadata.finalizers.clone().unwrap_or_default();
     rest.retain(|finalizer| finalizer != RECORDS_FINALIZER);
     let name = object.metadata.name.as_deref().unwrap_or_default();
+    let about = about(&id_of(object));
     match write(ctx, object, rest).await {
-        Ok(()) => {}
+        Ok(()) => {
+            ctx.said.is_well(&about);
+        }
         // Somebody was faster, most often our own status: that wakes us with the object as it is now.
         Err(kube::Error::Api(status)) if status.is_conflict() => {
             debug!(service = %name, "finalizer not removed yet")
         }
-        Err(error) => warn!(service = %name, error = %error, "finalizer not removed"),
+        Err(error) => {
+            if ctx.said.fails(about, &error.to_string()) {
+                warn!(service = %name, error = %error, "finalizer not removed");
+            }
+        }
     }
+}
+
+fn about(id: &ObjectId) -> String {
+    format!("finalizer of {id}")
 }
 
 fn has_finalizer(object: &ManagedService) -> bool {

@@ -19,18 +19,8 @@ pub fn acknowledged(ctx: &Context, id: &ZoneId, count: usize, after: Duration) {
 }
 
 /// Counts a turn that listed and applied.
-pub fn turn(
-    ctx: &Context,
-    id: &ZoneId,
-    wish: &Wish,
-    done: &Done,
-    standing: Option<&FoundZone>,
-    took: Duration,
-) {
-    let (zone, provider) = (id.zone.as_str(), id.provider.as_str());
-    let worst =
-        done.failed.values().map(|failed| failed.class).chain(done.trouble.as_ref().map(|t| t.class)).next();
-    ctx.metrics.reconciled("zone", worst.map_or(Ok(()), Err), took);
+pub fn turn(ctx: &Context, id: &ZoneId, wish: &Wish, done: &Done, standing: Option<&FoundZone>) {
+    let provider = id.provider.as_str();
     ctx.metrics.provider_called(provider, "list", done.trouble.as_ref().map_or(Ok(()), |t| Err(t.class)));
     if !done.changed.is_empty() || !done.failed.is_empty() {
         let failed = done.failed.values().map(|failed| failed.class).next();
@@ -43,7 +33,8 @@ pub fn turn(
     for (cause, count) in causes {
         ctx.metrics.changed(cause, count);
     }
-    ctx.metrics.holds(zone, &done.held);
+    ctx.metrics.holds(id, &done.held);
+    ctx.metrics.synced(id, done.result().is_ok() && done.left.is_empty(), ctx.now());
     for line in Line::ALL {
         let ours = |state: RecordState| match state {
             RecordState::InPlace => {
@@ -56,7 +47,7 @@ pub fn turn(
             RecordState::Held => wish.kept.keys().filter(|key| key.line == line).count(),
         };
         for state in [RecordState::InPlace, RecordState::Pending, RecordState::Held] {
-            ctx.metrics.records(zone, line, state, ours(state));
+            ctx.metrics.records(id, line, state, ours(state));
         }
     }
 }

@@ -9,7 +9,6 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Api, Resource};
-use tracing::warn;
 
 use crate::api::condition::{condition, merged, reasons, types};
 use crate::api::service::{BegunRecord, ManagedService, ManagedServiceStatus, RecordStatus};
@@ -27,7 +26,6 @@ use crate::domain::names::{DnsName, FieldError, ObjectId};
 use crate::domain::records::{RecordKey, Service, Values, Wanted, Wish, id_of};
 use crate::domain::retry::Class;
 use crate::domain::sharing::Weights;
-use crate::telemetry::chain::Chain;
 
 const MANAGER: &str = "cocoasyncer/service";
 /// Statuses written at once; a failover of thousands must not flood the control plane.
@@ -218,9 +216,8 @@ async fn write_all(ctx: &Context, fresh: Vec<(&ManagedService, ManagedServiceSta
     let write = |(object, fresh): (ManagedService, ManagedServiceStatus)| async move {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let api = Api::<ManagedService>::namespaced(ctx.client.clone(), namespace);
-        let error = apply_status(&api, &object, &fresh, MANAGER).await.err()?;
-        warn!(error = %Chain(&error), "service status not written");
-        Some(id_of(&object))
+        let stands = apply_status(ctx, &api, &object, &fresh, MANAGER).await;
+        (!stands).then(|| id_of(&object))
     };
     let writes = futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(AT_ONCE);
     writes.filter_map(std::future::ready).collect().await

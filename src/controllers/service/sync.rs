@@ -63,6 +63,14 @@ pub struct Done {
     pub left: BTreeSet<DnsName>,
 }
 
+impl Done {
+    /// What became of it, by whoever can mend what failed.
+    pub fn result(&self) -> Result<(), Class> {
+        let failed = self.failed.values().map(|failed| failed.class);
+        failed.chain(self.trouble.as_ref().map(|trouble| trouble.class)).next().map_or(Ok(()), Err)
+    }
+}
+
 /// Why a zone is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::api::vocab::PlatformProvider;
 use crate::controllers::service::memory::turn_wait;
@@ -22,6 +22,8 @@ use crate::domain::names::DnsName;
 use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, wish};
 use crate::domain::retry::Class;
 use crate::telemetry::chain::Chain;
+use crate::telemetry::round::Round;
+use crate::telemetry::said::Said;
 
 /// While a long plan is carried out, statuses follow at this pace.
 const REPORT: Duration = Duration::from_secs(1);
@@ -47,6 +49,15 @@ struct Worker {
     awaited: u32,
     reported: Option<Instant>,
     stop: CancellationToken,
+    said: Said<About>,
+}
+
+/// What a failure in a zone is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    Zone,
+    Record(RecordKey),
+    MassChange,
 }
 
 /// Works on one zone until `stop`.
@@ -58,21 +69,31 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let (zone, last, due, reported) = (None, None, None, None);
-    let until = stop.clone();
+    let (said, until) = (Said::default(), stop.clone());
     let mut worker =
-        Worker { ctx, id, retained, zone, last, due, troubles: 0, awaited: 0, reported, stop: until };
+        Worker { ctx, id, retained, zone, last, due, troubles: 0, awaited: 0, reported, stop: until, said };
+    let metrics = worker.ctx.metrics.clone();
+    let mut cause = "start";
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         let services = snapshot.as_ref().and_then(|snapshot| snapshot.zones.get(&worker.id).cloned());
         let wait = match (snapshot, services) {
-            (Some(snapshot), Some(services)) => worker.turn(&snapshot, &services, &snapshots).await,
+            (Some(snapshot), Some(services)) => {
+                let object = format!("{} at {}", worker.id.zone, worker.id.provider);
+                let turn = async {
+                    let wait = worker.turn(&snapshot, &services, &snapshots).await;
+                    (wait, worker.last.as_ref().map_or(Ok(()), |(_, done)| done.result()))
+                };
+                Round { of: "zone", object, cause }.run(&metrics, turn).await
+            }
             _ => RESYNC,
         };
+        cause = "due";
         tokio::select! {
             biased;
-            () = stop.cancelled() => return worker.ctx.metrics.forget(worker.id.zone.as_str()),
+            () = stop.cancelled() => return worker.ctx.metrics.forget(&worker.id),
             () = tokio::time::sleep(wait) => {}
-            changed = snapshots.changed() => if changed.is_err() { return },
+            changed = snapshots.changed() => if changed.is_ok() { cause = "news" } else { return },
         }
     }
 }
@@ -173,12 +194,12 @@ impl Worker {
                 break;
             }
         }
-        measure::turn(ctx, id, wish, done, zone.standing(), began.elapsed());
+        measure::turn(ctx, id, wish, done, zone.standing());
     }
 
     /// What follows from a turn: the log, and when to look again.
     async fn settle(&mut self, zone: &Zone, wish: &Wish, done: &Done) {
-        tell(&self.id, done);
+        tell(&self.id, done, &self.said);
         let class = done.trouble.as_ref().map(|trouble| trouble.class);
         self.troubles = if class.is_some() { self.troubles.saturating_add(1) } else { 0 };
         let awaits = done.held.iter().any(|held| matches!(held, Held::Awaited { .. }));
@@ -248,21 +269,36 @@ pub fn last_known(services: &[Managed], retained: &[(RecordKey, RecordSet)]) -> 
     all
 }
 
-fn tell(id: &ZoneId, done: &Done) {
+/// Tells what was done, and what failed: once, until it fails in another way or not any more.
+fn tell(id: &ZoneId, done: &Done, said: &Said<About>) {
     for change in &done.changed {
         info!(zone = %id.zone, provider = %id.provider, "{change}");
     }
     for (key, failed) in done.failed.iter().filter(|(key, _)| !done.untried.contains(*key)) {
-        warn!(zone = %id.zone, record = %key, error = %failed.what, "record not changed");
+        match said.fails(About::Record(key.clone()), failed.kind.as_str()) {
+            true => warn!(zone = %id.zone, record = %key, error = %failed.what, "record not changed"),
+            false => debug!(zone = %id.zone, record = %key, error = %failed.what, "record still not changed"),
+        }
     }
     match &done.trouble {
+        Some(trouble) if !said.fails(About::Zone, trouble.kind.as_str()) => {
+            debug!(zone = %id.zone, error = %Chain(trouble), "zone still fails")
+        }
         Some(trouble) if trouble.class == Class::Bug => {
             error!(zone = %id.zone, error = %Chain(trouble), "zone failed")
         }
         Some(trouble) => warn!(zone = %id.zone, error = %Chain(trouble), "zone failed"),
+        None if said.is_well(&About::Zone) => info!(zone = %id.zone, "zone can be read again"),
         None => {}
     }
-    if let Some(digest) = &done.digest {
+    if let Some(digest) = &done.digest
+        && said.fails(About::MassChange, digest)
+    {
         warn!(zone = %id.zone, digest = %digest, held = done.held.len(), "mass change held");
     }
+    said.keep(|about| match about {
+        About::Zone => true,
+        About::Record(key) => done.failed.contains_key(key),
+        About::MassChange => done.digest.is_some(),
+    });
 }

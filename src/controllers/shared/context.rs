@@ -13,6 +13,7 @@ use crate::domain::records::ZoneId;
 use crate::domain::scope::Scope;
 use crate::providers::DnsProvider;
 use crate::telemetry::metrics::reconcile::ReconcileMetrics;
+use crate::telemetry::said::Said;
 use crate::telemetry::troubles::Troubles;
 
 /// Reads the clock; a scenario hands in its own.
@@ -48,6 +49,8 @@ pub struct Context {
     /// Publishes events; one of the same reason is folded into the one before and keeps its words.
     pub recorder: Recorder,
     reporter: Reporter,
+    /// What was said of writes to the control plane that fail.
+    pub said: Said<String>,
     /// Where the loops count.
     pub metrics: ReconcileMetrics,
     /// What is wrong though they work.
@@ -66,8 +69,8 @@ impl Context {
     ) -> Self {
         let reporter = Reporter { controller: "cocoasyncer".into(), instance: Some(me.clone()) };
         let recorder = Recorder::new(client.clone(), reporter.clone());
-        let (role, troubles) = (Role::Active, Troubles::default());
-        Self { client, me, role, stores, clock, provider_for, recorder, reporter, metrics, troubles }
+        let (role, troubles, said) = (Role::Active, Troubles::default(), Said::default());
+        Self { client, me, role, stores, clock, provider_for, recorder, reporter, said, metrics, troubles }
     }
 
     /// The same in this role, with everything that it writes behind `fence`.

@@ -14,13 +14,14 @@ use tracing::{debug, warn};
 
 use crate::api::condition::{condition, reasons, types};
 use crate::controllers::shared::context::Context;
+use crate::telemetry::chain::Chain;
 
 /// Longest a single call to the control plane may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A failed write of a status.
 #[derive(Debug, thiserror::Error)]
-pub enum ReportError {
+enum ReportError {
     /// The control plane refused or failed.
     #[error("write the status of {name}")]
     Apply {
@@ -39,13 +40,31 @@ pub enum ReportError {
 }
 
 /// Applies `status` of `object` under the field manager; the caller has seen that it differs from what stands there.
-/// An object that is gone has nothing to report.
-pub async fn apply_status<K, S>(
-    api: &Api<K>,
-    object: &K,
-    status: &S,
-    manager: &str,
-) -> Result<(), ReportError>
+/// Whether it stands; an object that is gone has nothing to report. A failure is logged, once while it stays the same.
+pub async fn apply_status<K, S>(ctx: &Context, api: &Api<K>, object: &K, status: &S, manager: &str) -> bool
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
+    S: Serialize,
+{
+    let meta = object.meta();
+    let about = format!("{} {:?} {:?}", K::kind(&()), meta.namespace, meta.name);
+    match write_status(api, object, status, manager).await {
+        Ok(()) => {
+            ctx.said.is_well(&about);
+            true
+        }
+        Err(error) => {
+            let error = Chain(&error).to_string();
+            match ctx.said.fails(about, &error) {
+                true => warn!(namespace = meta.namespace, error, "status not written"),
+                false => debug!(namespace = meta.namespace, error, "status still not written"),
+            }
+            false
+        }
+    }
+}
+
+async fn write_status<K, S>(api: &Api<K>, object: &K, status: &S, manager: &str) -> Result<(), ReportError>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     S: Serialize,
@@ -93,9 +112,21 @@ pub async fn publish(
     let recorder = if good { ctx.fresh_recorder() } else { ctx.recorder.clone() };
     let call = recorder.publish(&event, about);
     match tokio::time::timeout(CALL_DEADLINE, call).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(reason, error = %error, "event not published"),
-        Err(_) => warn!(reason, "event not published in time"),
+        Ok(Ok(())) => {
+            ctx.said.is_well(EVENTS);
+        }
+        Ok(Err(error)) => lost(ctx, reason, &error.to_string()),
+        Err(_) => lost(ctx, reason, "no answer in time"),
+    }
+}
+
+/// What failures of events are said of: all of them fail alike.
+const EVENTS: &str = "events";
+
+fn lost(ctx: &Context, reason: &str, error: &str) {
+    match ctx.said.fails(EVENTS.to_owned(), error) {
+        true => warn!(reason, error, "event not published"),
+        false => debug!(reason, error, "event not published"),
     }
 }
 

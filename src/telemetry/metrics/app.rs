@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
 use crate::domain::app::phase::Phase;
@@ -14,29 +15,38 @@ use super::{counters, gauges, histograms, register_all};
 const PHASES: &[f64] =
     &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 
+/// How a change of version ends.
+const UPGRADES: [&str; 2] = ["ok", "rolled_back"];
+
 /// Figures of applications. Clones share them.
 #[derive(Clone)]
 pub struct AppMetrics {
     apps: IntGaugeVec,
     phases: HistogramVec,
     queue: IntGaugeVec,
+    oldest: IntGaugeVec,
     steps: IntCounterVec,
     upgrades: IntCounterVec,
 }
 
 impl Default for AppMetrics {
     fn default() -> Self {
-        Self {
+        let all = Self {
             apps: gauges("cocoasyncer_apps", "Applications by status", &["status"]),
             phases: histograms(
                 "cocoasyncer_app_phase_seconds",
-                "Time that applications stayed in a phase",
+                "Time that applications stayed in a phase that they left, in seconds",
                 &["phase"],
                 PHASES,
             ),
             queue: gauges(
                 "cocoasyncer_app_queue_length",
                 "Applications that wait for their turn",
+                &["runtime"],
+            ),
+            oldest: gauges(
+                "cocoasyncer_app_queue_oldest_timestamp_seconds",
+                "Since when the first of those who wait for their turn waits, in seconds since 1970; 0: nobody waits",
                 &["runtime"],
             ),
             steps: counters(
@@ -49,7 +59,10 @@ impl Default for AppMetrics {
                 "Changes of version that ended",
                 &["result"],
             ),
-        }
+        };
+        // A counter that is there from the start shows its first rise too.
+        UPGRADES.into_iter().for_each(|result| drop(all.upgrades.with_label_values(&[result])));
+        all
     }
 }
 
@@ -62,6 +75,7 @@ impl AppMetrics {
                 Box::new(self.apps.clone()),
                 Box::new(self.phases.clone()),
                 Box::new(self.queue.clone()),
+                Box::new(self.oldest.clone()),
                 Box::new(self.steps.clone()),
                 Box::new(self.upgrades.clone()),
             ],
@@ -81,9 +95,10 @@ impl AppMetrics {
         self.phases.with_label_values(&[phase.word()]).observe(took.as_secs_f64());
     }
 
-    /// So many wait for their turn.
-    pub fn waiting(&self, runtime: &'static str, length: usize) {
+    /// So many wait for their turn, the first of them since `oldest`.
+    pub fn waiting(&self, runtime: &'static str, length: usize, oldest: Option<Timestamp>) {
         self.queue.with_label_values(&[runtime]).set(i64::try_from(length).unwrap_or(i64::MAX));
+        self.oldest.with_label_values(&[runtime]).set(oldest.map_or(0, Timestamp::as_second));
     }
 
     /// A step was taken; `result` is `ok` or a failure's kind.
@@ -93,7 +108,8 @@ impl AppMetrics {
 
     /// A change of version ended, well or undone.
     pub fn upgraded(&self, well: bool) {
-        self.upgrades.with_label_values(&[if well { "ok" } else { "rolled_back" }]).inc();
+        let [ok, undone] = UPGRADES;
+        self.upgrades.with_label_values(&[if well { ok } else { undone }]).inc();
     }
 
     /// So many steps of this kind ended so.

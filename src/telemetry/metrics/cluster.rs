@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::{IntGauge, IntGaugeVec, Registry};
 
-use crate::domain::view::ClusterView;
+use crate::domain::view::{ClusterView, LineView};
 
 use super::{gauges, register_all, text};
 
@@ -15,7 +15,10 @@ pub struct ClusterMetrics {
     lines: IntGaugeVec,
     watch_dog: IntGaugeVec,
     services: IntGaugeVec,
+    served: IntGaugeVec,
+    taken_over: IntGaugeVec,
     generation: IntGauge,
+    changed: IntGauge,
     asking: Mutex<()>,
 }
 
@@ -35,7 +38,7 @@ impl Default for ClusterMetrics {
             ),
             watch_dog: gauges(
                 "cocoasyncer_node_watchdog_timestamp_seconds",
-                "When the node last fed its watchdog, by its own clock",
+                "When the node last fed its watchdog, by its own clock, in seconds since 1970",
                 &["node"],
             ),
             services: gauges(
@@ -43,9 +46,24 @@ impl Default for ClusterMetrics {
                 "Managed services by whether they are as wished",
                 &["state"],
             ),
+            served: gauges(
+                "cocoasyncer_line_served",
+                "1 while a node answers for the line, 0 while none can",
+                &["line", "family"],
+            ),
+            taken_over: gauges(
+                "cocoasyncer_line_taken_over_timestamp_seconds",
+                "Since when the node answers for a line whose owners can't, in seconds since 1970",
+                &["line", "family", "node"],
+            ),
+            changed: IntGauge::new(
+                "cocoasyncer_configuration_changed_timestamp_seconds",
+                "When the configuration last changed, in seconds since 1970",
+            )
+            .expect("the name is a constant that is well formed"),
             generation: IntGauge::new(
                 "cocoasyncer_configuration_generation",
-                "Generation of the configuration",
+                "Generation of the configuration, rises with every change",
             )
             .expect("the name is a constant that is well formed"),
             asking: Mutex::new(()),
@@ -64,7 +82,10 @@ impl ClusterMetrics {
                 Box::new(self.lines.clone()),
                 Box::new(self.watch_dog.clone()),
                 Box::new(self.services.clone()),
+                Box::new(self.served.clone()),
+                Box::new(self.taken_over.clone()),
                 Box::new(self.generation.clone()),
+                Box::new(self.changed.clone()),
             ],
         )
     }
@@ -91,6 +112,8 @@ impl ClusterMetrics {
         self.up.reset();
         self.lines.reset();
         self.watch_dog.reset();
+        self.served.reset();
+        self.taken_over.reset();
         for node in &view.nodes {
             let name = node.object.as_str();
             self.up.with_label_values(&[name]).set(node.pulse.lives().into());
@@ -105,6 +128,14 @@ impl ClusterMetrics {
             view.services.iter().filter(|s| s.ready.as_ref().is_some_and(|(ready, _)| *ready)).count();
         self.services.with_label_values(&["ready"]).set(ready as i64);
         self.services.with_label_values(&["not_ready"]).set((view.services.len() - ready) as i64);
+        for LineView { line, family, node, taken_over } in &view.lines {
+            let (line, family) = (line.as_str(), family.record_type());
+            self.served.with_label_values(&[line, family]).set(node.is_some().into());
+            if let (Some(node), Some(since)) = (node, taken_over) {
+                self.taken_over.with_label_values(&[line, family, node]).set(since.as_second());
+            }
+        }
+        self.changed.set(view.updated_at.as_second());
         self.generation.set(i64::try_from(view.generation).unwrap_or(i64::MAX));
     }
 }

@@ -27,7 +27,7 @@ impl Default for HttpMetrics {
             ),
             duration: histograms(
                 "cocoasyncer_http_request_seconds",
-                "Time until the answer",
+                "Time until the answer, in seconds",
                 &["route"],
                 BUCKETS,
             ),

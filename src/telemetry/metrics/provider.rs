@@ -29,7 +29,7 @@ impl Default for ProviderMetrics {
             ),
             took: histograms(
                 "cocoasyncer_provider_request_seconds",
-                "Time until a DNS provider answered",
+                "Time until a DNS provider answered, in seconds",
                 &["provider", "call"],
                 WAITS,
             ),
@@ -40,7 +40,7 @@ impl Default for ProviderMetrics {
             ),
             waited: histograms(
                 "cocoasyncer_provider_quota_wait_seconds",
-                "Time that requests waited for the account's quota",
+                "Time that requests waited for the account's quota, in seconds",
                 &["provider"],
                 WAITS,
             ),

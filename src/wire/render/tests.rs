@@ -57,6 +57,7 @@ fn view(nodes: usize, services: usize) -> ClusterView {
         generation: 3,
         owner: Some(OwnerId::parse("ours", "").unwrap()),
         nodes: all,
+        lines: Vec::new(),
         services: Arc::new((0..services).map(service).collect()),
         accounts: vec![AccountView {
             id: ObjectId { namespace: "default".into(), name: "ali".into() },

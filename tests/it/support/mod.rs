@@ -7,6 +7,7 @@ pub mod engine;
 pub mod objects;
 pub mod pod_security;
 pub mod process;
+pub mod prometheus;
 pub mod ran;
 pub mod samples;
 pub mod schemas;
