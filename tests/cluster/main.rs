@@ -12,6 +12,7 @@ mod support;
 
 mod clock;
 mod definitions;
+mod pod_security;
 mod proxy;
 mod recovery;
 mod restricted;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::pod_security::unrestricted;
+use crate::pod_security::unrestricted;
 use crate::world::installed;
 
 /// A pod as hardened as the level asks for.

@@ -28,6 +28,7 @@ struct Image {
 
 /// The image; none where there is none to be tested, which is said.
 #[allow(clippy::print_stderr, reason = "a skip is loud")]
+#[expect(clippy::disallowed_methods, reason = "tests have no command line of their own")]
 fn image() -> Option<Image> {
     let engine = engine()?;
     match std::env::var("COCOA_TEST_IMAGE") {

@@ -27,6 +27,7 @@ impl Drop for Operator {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have no command line of their own")]
+#[expect(clippy::print_stderr, reason = "a skip is loud")]
 fn cluster() -> Option<String> {
     let named = std::env::var("COCOA_TEST_KUBECONFIG").ok().filter(|path| !path.is_empty());
     if named.is_none() {

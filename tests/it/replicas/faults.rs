@@ -62,7 +62,8 @@ async fn without_a_plane_nobody_is_active_and_all_serve_and_one_is_again_when_it
     site.serve("www", PlatformProvider::Local).await;
     until("the standby serves it too", || async { (first.zone()? == second.zone()?).then_some(()) }).await;
     let story = async {
-        (first.way.cut(), second.way.cut());
+        first.way.cut();
+        second.way.cut();
         first.becomes(false).await;
         let dog = |replica: &Replica| {
             let started = replica.started.borrow().clone().unwrap();
@@ -77,7 +78,8 @@ async fn without_a_plane_nobody_is_active_and_all_serve_and_one_is_again_when_it
             })
             .await;
         }
-        (first.way.mend(), second.way.mend());
+        first.way.mend();
+        second.way.mend();
         until("one of them is active again", || async {
             (first.is_active() || second.is_active()).then_some(())
         })

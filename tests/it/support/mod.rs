@@ -5,7 +5,6 @@ pub mod apps;
 pub mod cluster;
 pub mod engine;
 pub mod objects;
-pub mod pod_security;
 pub mod process;
 pub mod prometheus;
 pub mod ran;

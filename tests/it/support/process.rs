@@ -103,6 +103,7 @@ impl Site {
     }
 
     /// One that works with a cluster and does not run yet, with the examples' line table.
+    #[allow(dead_code, reason = "the tests of a cluster are a binary of their own")]
     pub fn in_cluster(name: &str, kubeconfig: &str, flags: &[&str]) -> Self {
         let mut site = Self::new(name, &[&["--line-table", LINES][..], flags].concat());
         site.cluster = Some(site.write("kubeconfig", kubeconfig).into());
