@@ -6,9 +6,8 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::support::objects::service;
 use crate::support::process::wait;
-use crate::world::{World, define};
+use crate::world::{World, define, service};
 
 const SERVICES: &str = "managedservices.cocoasyncer.io";
 
@@ -33,7 +32,7 @@ fn next_release() -> Value {
 async fn spec(world: &World, name: &str) -> Value {
     let object = json!({
         "apiVersion": "cocoasyncer.io/v1alpha1", "kind": "ManagedService",
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": name, "namespace": "cocoasyncer-system"},
     });
     world.api(&object).get(name).await.unwrap().data["spec"].clone()
 }

@@ -23,7 +23,7 @@ use crate::support::ali::zones::Edition;
 use crate::support::cluster::Cluster;
 use crate::support::cluster::proxy::Proxy;
 use crate::support::cluster::rights::Account;
-use crate::support::objects::service;
+use crate::support::objects;
 use crate::support::process::{Site, wait};
 
 /// An asker whom the examples' line table knows as CT's.
@@ -109,7 +109,7 @@ impl World {
     }
 
     pub fn services(&self) -> Api<ManagedService> {
-        Api::namespaced(self.cluster.client.clone(), "default")
+        Api::namespaced(self.cluster.client.clone(), SYSTEM_NAMESPACE)
     }
 
     /// A service that the operator's own DNS server answers.
@@ -188,6 +188,13 @@ impl Drop for Replica {
         let refusals = self.proxy.ledger().refusals();
         assert!(refusals.is_empty() || std::thread::panicking(), "rights are missing: {refusals:#?}");
     }
+}
+
+/// A service where the operator serves: the chart's own namespace.
+pub fn service(record: &str) -> Value {
+    let mut object = objects::service(record);
+    object["metadata"]["namespace"] = json!(SYSTEM_NAMESPACE);
+    object
 }
 
 /// The definitions, as the binary has them, and served.
