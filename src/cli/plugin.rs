@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::connect::{Access, Kubectl};
@@ -114,12 +115,25 @@ pub async fn run(args: Vec<OsString>) -> ExitCode {
 
 /// Twice: the namespace that applications lie in by default is the context's, and that is known once it is known which.
 fn parse(args: &[OsString]) -> Result<Plugin, clap::Error> {
-    let read = |matches: ArgMatches| Plugin::from_arg_matches(&matches);
+    let read = |matches: ArgMatches| {
+        let mut plugin = Plugin::from_arg_matches(&matches)?;
+        if !names_a_namespace(&matches) {
+            plugin.flags.namespace = None;
+        }
+        Ok(plugin)
+    };
     let plugin = Plugin::command().try_get_matches_from(args).and_then(read)?;
     match plugin.flags.access().context_namespace() {
         Some(namespace) => command(&namespace).try_get_matches_from(args).and_then(read),
         None => Ok(plugin),
     }
+}
+
+/// Whether a namespace was typed: a command's default of that name would count as one.
+fn names_a_namespace(matches: &ArgMatches) -> bool {
+    let known = matches.try_contains_id("namespace").unwrap_or(false);
+    let typed = known && matches.value_source("namespace") == Some(ValueSource::CommandLine);
+    typed || matches.subcommand().is_some_and(|(_, below)| names_a_namespace(below))
 }
 
 /// The command line with `namespace` where an application's is left out.

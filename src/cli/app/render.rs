@@ -46,7 +46,7 @@ pub struct RenderArgs {
     #[arg(long, value_enum, default_value_t = On::Docker)]
     runtime: On,
     /// Under which name it would be installed; left out: the application's
-    #[arg(long = "as", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The version; left out: the first that the template lists
     #[arg(long = "version", value_name = "VERSION")]
@@ -120,7 +120,7 @@ fn instance(args: &RenderArgs, offer: &Offer, lang: Lang) -> Result<Instance, Cl
     let name = args.name.clone().unwrap_or_else(plain);
     if !is_name(&name) {
         let why = format!("must be 1 to {MAX_NAME} digits and lower-case letters");
-        return Err(FieldError::new("--as", why).into());
+        return Err(FieldError::new("--name", why).into());
     }
     let listed = || offer.checked.metadata.as_ref()?.versions.first().cloned();
     let version = args.app_version.clone().or_else(listed).unwrap_or_else(|| "latest".to_owned());

@@ -104,7 +104,7 @@ async fn a_push_is_written_in_an_order_in_which_each_finds_what_it_needs() {
         [
             "POST v1/namespaces",
             "POST v1/namespaces",
-            "PATCH configmaps/cocoasyncer-cluster",
+            "POST cocoasyncer-system/configmaps",
             "PATCH secrets/leader-node-a",
             "PATCH cocoanodes/a",
             "PATCH cocoanodes/b",
