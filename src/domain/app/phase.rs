@@ -185,6 +185,11 @@ fn services(instance: &Instance, seen: &Observed, busy: bool, now: Timestamp) ->
                     let words = format!("{name}'s health check has not passed yet");
                     Judgement::new(Phase::Initing, reasons::INITIALISING, words)
                 }
+                // It answers, but not as it was asked to.
+                _ if plan::to_restart(instance, container) => {
+                    let words = format!("{name} is being restarted");
+                    Judgement::new(Phase::Creating, reasons::STARTING, words)
+                }
                 // Between two ends of a loop it runs, too: that is not what running means.
                 None if !is_steady(container, now) => {
                     let words = format!("{name} ended {} times{trouble}", container.restarts);

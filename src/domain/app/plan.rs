@@ -257,6 +257,12 @@ fn ground(instance: &Instance, seen: &Observed, order: &[&Service], anew: &BTree
     }
 }
 
+/// Whether it started before the moment from which on it shall have been restarted.
+pub fn to_restart(instance: &Instance, container: &Container) -> bool {
+    let moments = container.started.zip(instance.wanted.restarted);
+    moments.is_some_and(|(started, wished)| started < wished)
+}
+
 fn start(
     instance: &Instance,
     seen: &Observed,
@@ -267,8 +273,7 @@ fn start(
 ) {
     let name = &service.name;
     if let Some(container) = container {
-        let older = |than| container.started.is_some_and(|started| started < than);
-        let again = instance.wanted.restarted.is_some_and(older);
+        let again = to_restart(instance, container);
         let up = matches!(container.state, State::Running | State::Restarting);
         if !again && (up || done(instance, service, container)) {
             return;
