@@ -119,6 +119,8 @@ pub struct Election {
     terms: u64,
     /// When this replica last sent a change that was taken.
     sent: Duration,
+    /// When this replica last gave the lease back.
+    released: Option<Duration>,
     retry: Duration,
 }
 
@@ -128,7 +130,7 @@ impl Election {
     pub fn new(me: impl Into<String>, timing: Timing) -> Self {
         let zero = Duration::ZERO;
         let (seen, theirs, term) = (None, None, None);
-        Self { me: me.into(), timing, seen, theirs, term, terms: 0, sent: zero, retry: zero }
+        Self { me: me.into(), timing, seen, theirs, term, terms: 0, sent: zero, released: None, retry: zero }
     }
 
     /// The term, while it lasts.
@@ -210,7 +212,9 @@ impl Election {
             Some(term) => term.number,
             None => self.terms + 1,
         };
-        self.term = Some(Term { number, until }).filter(|term| mine && term.lasts(now));
+        // An answer that comes after the lease was given back must not bring the term back.
+        let kept = self.released.is_none_or(|released| released < bid.sent);
+        self.term = Some(Term { number, until }).filter(|term| mine && kept && term.lasts(now));
         if let Some(term) = self.term {
             self.terms = term.number;
         }
@@ -229,6 +233,7 @@ impl Election {
     /// Ends the term at once; then the change that tells the others, if there is something to tell.
     pub fn release(&mut self, now: Duration) -> Option<Bid> {
         self.term = None;
+        self.released = Some(now);
         let record = self.seen.as_ref()?.record.as_ref()?;
         let mine = record.holder.as_deref() == Some(self.me.as_str());
         mine.then(|| Bid { holder: None, changes_hands: true, ..self.bid(now) })

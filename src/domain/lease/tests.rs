@@ -104,6 +104,11 @@ fn a_release_ends_the_term_first_and_tells_only_what_is_ours() {
     let bid = election.release(at(2000)).unwrap();
     assert_eq!((bid.holder.as_deref(), bid.from.as_deref()), (None, Some("1")));
     assert_eq!(election.term(at(2000)), None);
+    let mut late = active();
+    let renewal = super::tests::bid(&late, at(9000));
+    late.release(at(9100));
+    late.won(&renewal, at(9200), record("a", "2").unwrap());
+    assert_eq!(late.term(at(9200)), None, "an answer from before brings it back");
     let mut other = Election::new("b", LEASE);
     assert_eq!(other.release(at(0)), None);
     other.read(at(0), at(0), record("a", "1"));
