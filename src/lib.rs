@@ -7,6 +7,7 @@ pub mod api;
 pub mod domain;
 pub mod telemetry;
 pub mod pki;
+pub mod watching;
 pub mod catalog;
 pub mod wire;
 pub mod providers;

@@ -16,10 +16,10 @@ use tracing::{info, warn};
 use crate::api::CATALOG_LABEL;
 use crate::catalog::library::Library;
 use crate::catalog::sources::{Map, MapKey, Sources};
-use crate::controllers::shared::watching::objects;
 use crate::controllers::stores::within;
 use crate::domain::scope::Scope;
 use crate::telemetry::metrics::catalog::CatalogMetrics;
+use crate::watching::objects;
 
 /// How often folders are looked at. A change is taken at the second look that sees it.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);

@@ -7,8 +7,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::watch_object;
 use kube::{Api, Client};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
@@ -23,6 +21,7 @@ use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::domain::marks::OwnerId;
 use crate::domain::names::FieldError;
 use crate::telemetry::chain::Chain;
+use crate::watching;
 
 /// How soon it is looked for again where it is not known: this node may have become a leader.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -103,8 +102,7 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let maps = maps(&ctx.client, ctx.scope().system());
-    let watched = watch_object(maps.clone(), OWNER_CONFIG_MAP).default_backoff();
-    let mut watched = std::pin::pin!(watched);
+    let mut watched = watching::object(maps.clone(), OWNER_CONFIG_MAP);
     let mut said: Option<String> = None;
     loop {
         let known = owner.borrow().clone();

@@ -18,8 +18,8 @@ use crate::api::app::App;
 use crate::api::node::CocoaNode;
 use crate::api::service::ManagedService;
 use crate::api::{LINE_TABLE_LABEL, PROVIDER_LABEL};
-use crate::controllers::shared::watching::{Teller, objects};
 use crate::domain::scope::Scope;
+use crate::watching::{Teller, objects};
 
 type Guarded<K> = DeserializeGuard<K>;
 

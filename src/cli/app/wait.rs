@@ -6,8 +6,6 @@ use std::time::Duration;
 use clap::Args;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::watch_object;
 use kube::{Api, ResourceExt};
 
 use crate::api::app::{App, AppStatus, Power};
@@ -16,6 +14,7 @@ use crate::cli::app::progress::Screen;
 use crate::cli::error::CliError;
 use crate::cli::words::Lang;
 use crate::domain::app::phase::Phase;
+use crate::watching;
 
 /// Flags of commands that can wait.
 #[derive(Debug, Args)]
@@ -53,7 +52,7 @@ pub async fn follow(api: Api<App>, app: &App, goal: Goal, seconds: u64, lang: La
     let mut screen = Screen::stderr(lang);
     let mut last = None;
     let following = async {
-        let mut seen = watch_object(api, &name).default_backoff().boxed();
+        let mut seen = watching::object(api, &name);
         while let Some(seen) = seen.next().await {
             // A watch that breaks is taken up again; whoever waits has a deadline.
             let Ok(seen) = seen else { continue };

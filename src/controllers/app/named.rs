@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use crate::api::app::App;
+use crate::watching;
 
 /// Namespace and name.
 type Place = (String, String);
@@ -77,7 +76,7 @@ impl Named {
 
 async fn watch(client: Client, place: Place, tell: mpsc::UnboundedSender<Place>) {
     let api = Api::<KubeSecret>::namespaced(client, &place.0);
-    let mut seen = watch_object(api, &place.1).default_backoff().boxed();
+    let mut seen = watching::object(api, &place.1);
     // What its App's worker read before we looked may be older than what we see first: that counts too.
     let mut last = None;
     while let Some(seen) = seen.next().await {

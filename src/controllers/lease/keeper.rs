@@ -6,8 +6,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::watch_object;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +16,7 @@ use crate::controllers::lease::object::{object, record};
 use crate::controllers::shared::context::Clock;
 use crate::domain::lease::{Bid, Election, Failure, Step, Timing};
 use crate::telemetry::metrics::lease::LeaseMetrics;
+use crate::watching;
 
 /// One replica's place at one lease.
 pub struct Seat {
@@ -48,8 +47,7 @@ pub fn lease_name(node: &str) -> String {
 pub async fn run(seat: Seat, out: watch::Sender<Standing>, leave: CancellationToken) {
     let api = Api::<Lease>::namespaced(seat.client.clone(), &seat.namespace);
     // Beside the calls: a lease that is given back is taken up at once, and nobody asks every second.
-    let watched = watch_object(api.clone(), &seat.name).default_backoff();
-    let mut watched = std::pin::pin!(watched);
+    let mut watched = watching::object(api.clone(), &seat.name);
     let election = Election::new(seat.me.clone(), seat.timing);
     let mut keeper = Keeper { seat, api, election, lease: None, trouble: None, out };
     while !leave.is_cancelled() {

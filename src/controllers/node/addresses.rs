@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::{Node, Service};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::watch_object;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +23,7 @@ use crate::controllers::snapshot::Snapshot;
 use crate::domain::addresses::{agreed, family, parse};
 use crate::domain::budget::POLL;
 use crate::domain::cluster::Addresses;
+use crate::watching;
 
 /// How long an echo service may take.
 const ECHO_DEADLINE: Duration = Duration::from_secs(5);
@@ -112,7 +111,7 @@ fn changes(ctx: &Context, search: &Search) -> BoxStream<'static, ()> {
         return stream::pending().boxed();
     }
     let api = Api::<Service>::namespaced(ctx.client.clone(), &at.namespace);
-    let events = watch_object(api, &at.name).default_backoff();
+    let events = watching::object(api, &at.name);
     events.filter_map(|event| std::future::ready(event.ok().map(drop))).boxed()
 }
 

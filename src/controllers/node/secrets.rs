@@ -18,11 +18,11 @@ use crate::api::node::{CocoaNode, SecretKeyRef};
 use crate::controllers::shared::chance::about;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
-use crate::controllers::shared::watching::objects;
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::budget::POLL;
 use crate::domain::secret::Secret;
 use crate::telemetry::chain::Chain;
+use crate::watching::objects;
 
 /// Secrets by the node's object name.
 pub type NodeSecrets = BTreeMap<String, Secret>;

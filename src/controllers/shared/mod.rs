@@ -4,4 +4,3 @@ pub mod chance;
 pub mod context;
 pub mod keyed;
 pub mod report;
-pub mod watching;

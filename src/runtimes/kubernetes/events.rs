@@ -8,14 +8,14 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use crate::api::{APP_LABEL, APP_UID_LABEL};
 use crate::domain::scope::Scope;
+use crate::watching;
 
 /// Names of Apps with whose objects something happened; an empty one after a watch began anew.
 pub(super) fn stream(client: &Client, scope: &Scope) -> BoxStream<'static, String> {
@@ -48,7 +48,7 @@ where
         None => Api::all(client.clone()),
     };
     let config = Config::default().labels(APP_UID_LABEL);
-    let watch = watcher(api, config).default_backoff();
+    let watch = watching::objects(api, config);
     let named = |event: Result<Event<PartialObjectMeta<K>>, watcher::Error>| match event {
         Ok(Event::Apply(object) | Event::Delete(object)) => object.labels().get(APP_LABEL).cloned(),
         Ok(Event::InitDone) => Some(String::new()),

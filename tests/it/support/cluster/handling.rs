@@ -23,6 +23,10 @@ use super::rights::Account;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Marks an answer that says so in its stream alone.
+#[derive(Clone)]
+struct TooOld;
+
 /// A call, read.
 struct Handling {
     shared: Arc<Shared>,
@@ -62,7 +66,12 @@ impl Handling {
         };
         self.behind_the_door().await;
         let code = answered.as_ref().map_or(0, |response| response.status().as_u16());
-        let code = if fault == Some(Fault::Unheard) { 0 } else { code };
+        let code = match &answered {
+            _ if fault == Some(Fault::Unheard) => 0,
+            // Also where it stands in the stream only.
+            Ok(response) if response.extensions().get::<TooOld>().is_some() => 410,
+            _ => code,
+        };
         if self.asked.verb == "list" && code == 200 {
             self.shared.faults().listed(&self.asked);
         }
@@ -200,7 +209,9 @@ impl Handling {
             return refusal::answer(410, &status);
         }
         let event = json!({ "type": "ERROR", "object": status });
-        refusal::answer(200, &event).map(|_| full(format!("{event}\n")))
+        let mut answer = refusal::answer(200, &event).map(|_| full(format!("{event}\n")));
+        answer.extensions_mut().insert(TooOld);
+        answer
     }
 
     /// The body as it comes, unless something cuts it or silences it.
