@@ -128,7 +128,7 @@ impl Reporter {
             return true;
         }
         let api = Api::<App>::namespaced(self.ctx.base.client.clone(), &self.key.namespace);
-        let stands = apply_status(&self.ctx.base, &api, app, &self.draft, MANAGER).await;
+        let stands = apply_status(&self.ctx.base, &api, app, &self.draft, MANAGER).await.stands();
         if stands {
             self.written = self.draft.clone();
         }

@@ -60,7 +60,7 @@ async fn report(ctx: &Context, snapshot: &Snapshot) -> ((), Result<(), Class>) {
     let write = |(node, fresh): (CocoaNode, CocoaNodeStatus)| {
         let api = api.clone();
         async move {
-            let stands = apply_status(ctx, &api, &node, &fresh, MANAGER).await;
+            let stands = apply_status(ctx, &api, &node, &fresh, MANAGER).await.stands();
             if stands {
                 tell(ctx, &node, &fresh).await;
             }

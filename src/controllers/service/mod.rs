@@ -7,6 +7,7 @@ pub mod measure;
 pub mod memory;
 pub mod retained;
 pub mod sync;
+pub mod written;
 pub mod zone;
 
 use std::collections::BTreeMap;

@@ -17,8 +17,9 @@ use crate::controllers::accounts::Unplaced;
 use crate::controllers::service::finalize;
 use crate::controllers::service::memory::Notes;
 use crate::controllers::service::sync::{Done, Failed, Zone};
+use crate::controllers::service::written::Written;
 use crate::controllers::shared::context::Context;
-use crate::controllers::shared::report::{apply_status, cut, is_unserved, publish, unserved};
+use crate::controllers::shared::report::{Applied, apply_status, cut, is_unserved, publish, unserved};
 use crate::controllers::snapshot::{Managed, Refused, Snapshot};
 use crate::domain::dns_plan::{Found, FoundZone, Held};
 use crate::domain::lines::Why;
@@ -42,7 +43,13 @@ pub struct Outcome<'a> {
 }
 
 /// Reports every service of a zone after a turn.
-pub async fn report(ctx: &Context, services: &[Managed], wish: &Wish, outcome: &Outcome<'_>) {
+pub async fn report(
+    ctx: &Context,
+    services: &[Managed],
+    wish: &Wish,
+    outcome: &Outcome<'_>,
+    written: &mut Written,
+) {
     let now = ctx.now();
     let by_name = ByName::of(wish, outcome);
     let fresh = services.iter().filter_map(|managed| {
@@ -50,7 +57,11 @@ pub async fn report(ctx: &Context, services: &[Managed], wish: &Wish, outcome: &
         let status = status(managed, object, wish, outcome, &by_name, now);
         Some((object, status))
     });
-    write_all(ctx, fresh.collect()).await;
+    for (id, applied, status) in write_all(ctx, fresh.collect()).await {
+        if let Applied::As(Some(version)) = applied {
+            written.note(id, version, status);
+        }
+    }
 }
 
 /// Notes in the statuses that the creation of these records begins; returns the services where that failed, which have
@@ -68,7 +79,8 @@ pub async fn begin(
         let begun = begun(&managed.service, notes, None);
         Some((object, ManagedServiceStatus { begun, ..object.status.clone().unwrap_or_default() }))
     });
-    write_all(ctx, fresh.collect()).await
+    let all = write_all(ctx, fresh.collect()).await;
+    all.into_iter().filter(|(_, applied, _)| !applied.stands()).map(|(id, ..)| id).collect()
 }
 
 /// What has begun and doesn't stand as ours yet.
@@ -208,19 +220,20 @@ fn with_conditions(
     }
 }
 
-/// Writes what says something new; returns the services where that failed.
-async fn write_all(ctx: &Context, fresh: Vec<(&ManagedService, ManagedServiceStatus)>) -> BTreeSet<ObjectId> {
+/// Writes what says something new; returns what became of it.
+async fn write_all(
+    ctx: &Context,
+    fresh: Vec<(&ManagedService, ManagedServiceStatus)>,
+) -> Vec<(ObjectId, Applied, ManagedServiceStatus)> {
     let news = fresh.into_iter().filter(|(object, fresh)| object.status.as_ref() != Some(fresh));
     let writes: Vec<(ManagedService, ManagedServiceStatus)> =
         news.map(|(object, fresh)| (object.clone(), fresh)).collect();
     let write = |(object, fresh): (ManagedService, ManagedServiceStatus)| async move {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let api = Api::<ManagedService>::namespaced(ctx.client.clone(), namespace);
-        let stands = apply_status(ctx, &api, &object, &fresh, MANAGER).await;
-        (!stands).then(|| id_of(&object))
+        (id_of(&object), apply_status(ctx, &api, &object, &fresh, MANAGER).await, fresh)
     };
-    let writes = futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(AT_ONCE);
-    writes.filter_map(std::future::ready).collect().await
+    futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(AT_ONCE).collect().await
 }
 
 /// What was found, held and failed, by name: one pass over the zone serves all its services.

@@ -13,6 +13,7 @@ use crate::api::vocab::PlatformProvider;
 use crate::controllers::service::memory::turn_wait;
 use crate::controllers::service::retained::Retained;
 use crate::controllers::service::sync::{Done, Failed, Why, Zone};
+use crate::controllers::service::written::Written;
 use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
@@ -48,6 +49,7 @@ struct Worker {
     troubles: u32,
     awaited: u32,
     reported: Option<Instant>,
+    written: Written,
     stop: CancellationToken,
     said: Said<About>,
 }
@@ -69,9 +71,22 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let (zone, last, due, reported) = (None, None, None, None);
-    let (said, until) = (Said::default(), stop.clone());
-    let mut worker =
-        Worker { ctx, id, retained, zone, last, due, troubles: 0, awaited: 0, reported, stop: until, said };
+    let (said, until, written) = (Said::default(), stop.clone(), Written::default());
+    let (troubles, awaited) = (0, 0);
+    let mut worker = Worker {
+        ctx,
+        id,
+        retained,
+        zone,
+        last,
+        due,
+        troubles,
+        awaited,
+        reported,
+        written,
+        stop: until,
+        said,
+    };
     let metrics = worker.ctx.metrics.clone();
     let mut cause = "start";
     loop {
@@ -80,6 +95,7 @@ pub async fn run(
         let wait = match (snapshot, services) {
             (Some(snapshot), Some(services)) => {
                 let object = format!("{} at {}", worker.id.zone, worker.id.provider);
+                let services = worker.written.over(services);
                 let turn = async {
                     let wait = worker.turn(&snapshot, &services, &snapshots).await;
                     (wait, worker.last.as_ref().map_or(Ok(()), |(_, done)| done.result()))
@@ -238,7 +254,8 @@ impl Worker {
         let Some((wish, done)) = self.last.as_ref().filter(|_| self.ctx.role == Role::Active) else { return };
         let busy = !done.left.is_empty() && self.reported.is_some_and(|at| at.elapsed() < REPORT);
         if !busy {
-            report::report(&self.ctx, services, wish, &report::Outcome { done, zone }).await;
+            let outcome = report::Outcome { done, zone };
+            report::report(&self.ctx, services, wish, &outcome, &mut self.written).await;
             self.reported = Some(Instant::now());
         }
         finalize::remove(

@@ -39,9 +39,27 @@ enum ReportError {
     },
 }
 
-/// Applies `status` of `object` under the field manager; the caller has seen that it differs from what stands there.
-/// Whether it stands; an object that is gone has nothing to report. A failure is logged, once while it stays the same.
-pub async fn apply_status<K, S>(ctx: &Context, api: &Api<K>, object: &K, status: &S, manager: &str) -> bool
+/// What became of a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It stands, and made this version of its object, where that is a number.
+    As(Option<u64>),
+    /// Its object is gone and has nothing to report.
+    Gone,
+    /// It could not be written.
+    Failed,
+}
+
+impl Applied {
+    /// Whether nothing is left to be written.
+    pub fn stands(self) -> bool {
+        self != Self::Failed
+    }
+}
+
+/// Applies `status` of `object` under the field manager; the caller has seen that it differs from what stands there. A
+/// failure is logged, once while it stays the same.
+pub async fn apply_status<K, S>(ctx: &Context, api: &Api<K>, object: &K, status: &S, manager: &str) -> Applied
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     S: Serialize,
@@ -49,9 +67,9 @@ where
     let meta = object.meta();
     let about = format!("{} {:?} {:?}", K::kind(&()), meta.namespace, meta.name);
     match write_status(api, object, status, manager).await {
-        Ok(()) => {
+        Ok(applied) => {
             ctx.said.is_well(&about);
-            true
+            applied
         }
         Err(error) => {
             let error = Chain(&error).to_string();
@@ -59,12 +77,17 @@ where
                 true => warn!(namespace = meta.namespace, error, "status not written"),
                 false => debug!(namespace = meta.namespace, error, "status still not written"),
             }
-            false
+            Applied::Failed
         }
     }
 }
 
-async fn write_status<K, S>(api: &Api<K>, object: &K, status: &S, manager: &str) -> Result<(), ReportError>
+async fn write_status<K, S>(
+    api: &Api<K>,
+    object: &K,
+    status: &S,
+    manager: &str,
+) -> Result<Applied, ReportError>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     S: Serialize,
@@ -82,11 +105,14 @@ where
     let call = api.patch_status(&name, &params, &patch);
     match tokio::time::timeout(CALL_DEADLINE, call).await {
         Err(_) => Err(ReportError::Deadline { name }),
-        Ok(Ok(_)) => {
+        Ok(Ok(written)) => {
             debug!(object = %name, kind = %K::kind(&()), "status written");
-            Ok(())
+            let version = written.meta().resource_version.as_ref();
+            Ok(Applied::As(version.and_then(|version| version.parse().ok())))
         }
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {
+            Ok(Applied::Gone)
+        }
         Ok(Err(source)) => Err(ReportError::Apply { name, source: Box::new(source) }),
     }
 }
