@@ -4,7 +4,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::future::{BoxFuture, Shared, join_all};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::{self, Store};
@@ -22,6 +23,8 @@ use crate::domain::scope::Scope;
 use crate::watching::{Teller, objects};
 
 type Guarded<K> = DeserializeGuard<K>;
+/// Ends when a cache has been filled once. Shared, for of several that wait for one `Store` itself only the last is woken.
+type Filled = Shared<BoxFuture<'static, ()>>;
 
 /// The caches. Cloning is cheap.
 #[derive(Clone)]
@@ -34,6 +37,10 @@ pub struct Stores {
     /// One for each place of the scope.
     line_tables: Arc<[Store<ConfigMap>]>,
     apps: Store<Guarded<App>>,
+    /// Of all but Apps.
+    filled: Arc<[Filled]>,
+    /// Of Apps, and of the services that they own.
+    apps_filled: [Filled; 2],
     changed: Arc<Notify>,
     /// Apart from the others: who follows records has nothing to do with applications.
     apps_changed: Arc<Notify>,
@@ -52,13 +59,17 @@ impl Stores {
         let (nodes, watch_nodes) = watch(Api::all(client.clone()), all(), &changed, stop);
         let (services, watch_services) = watch(Api::all(client.clone()), all(), &changed, stop);
         let (mut accounts, mut line_tables) = (Vec::new(), Vec::new());
+        let seen = filled(&services);
+        let mut all_filled = vec![filled(&nodes), seen.clone()];
         for place in scope.places() {
             let secrets = within::<Secret>(client, place);
             let (store, watched) = watch(secrets, all().labels(PROVIDER_LABEL), &changed, stop);
+            all_filled.push(filled(&store));
             accounts.push(store);
             spawn("watch of platform accounts", watched);
             let maps = within::<ConfigMap>(client, place);
             let (store, watched) = watch(maps, all().labels(LINE_TABLE_LABEL), &changed, stop);
+            all_filled.push(filled(&store));
             line_tables.push(store);
             spawn("watch of line tables", watched);
         }
@@ -67,7 +78,19 @@ impl Stores {
         spawn("watch of CocoaNodes", watch_nodes);
         spawn("watch of ManagedServices", watch_services);
         let (accounts, line_tables) = (accounts.into(), line_tables.into());
-        Self { scope: scope.clone(), nodes, services, accounts, line_tables, apps, changed, apps_changed }
+        let apps_filled = [filled(&apps), seen];
+        Self {
+            scope: scope.clone(),
+            nodes,
+            services,
+            accounts,
+            line_tables,
+            apps,
+            filled: all_filled.into(),
+            apps_filled,
+            changed,
+            apps_changed,
+        }
     }
 
     /// Which namespaces are served.
@@ -77,21 +100,12 @@ impl Stores {
 
     /// Waits until every cache has been filled once.
     pub async fn ready(&self) {
-        // A dropped writer means that we are stopping: then nobody cares.
-        let _ = self.nodes.wait_until_ready().await;
-        let _ = self.services.wait_until_ready().await;
-        for store in self.accounts.iter() {
-            let _ = store.wait_until_ready().await;
-        }
-        for store in self.line_tables.iter() {
-            let _ = store.wait_until_ready().await;
-        }
+        join_all(self.filled.iter().cloned()).await;
     }
 
     /// Waits until the cache of Apps has been filled once.
     pub async fn apps_ready(&self) {
-        let _ = self.apps.wait_until_ready().await;
-        let _ = self.services.wait_until_ready().await;
+        join_all(self.apps_filled.clone()).await;
     }
 
     /// Waits until an App has changed since the last call returned. For one caller: the applications' loop.
@@ -160,6 +174,12 @@ impl Stores {
     }
 }
 
+fn filled<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static>(store: &Store<K>) -> Filled {
+    let store = store.clone();
+    // A dropped writer means that we are stopping: then nobody cares.
+    async move { drop(store.wait_until_ready().await) }.boxed().shared()
+}
+
 fn readable<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<Guarded<K>>) -> Vec<K> {
     let mut all: Vec<K> =
         store.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect();
@@ -179,7 +199,7 @@ where
 }
 
 /// A running watch.
-pub type Watch = futures::future::BoxFuture<'static, ()>;
+pub type Watch = BoxFuture<'static, ()>;
 
 fn watch<K>(
     api: Api<K>,
@@ -213,4 +233,25 @@ where
 
 fn forget_managed_fields<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_wait_for_a_cache_are_woken() {
+        let (store, mut writer) = reflector::store::<ConfigMap>();
+        let filled = filled(&store);
+        let mut waiting: JoinSet<()> = (0..3).map(|_| filled.clone()).collect();
+        // All have begun to wait before anything comes.
+        tokio::task::yield_now().await;
+        writer.apply_watcher_event(&Event::Init);
+        writer.apply_watcher_event(&Event::InitDone);
+        let all = async { while waiting.join_next().await.is_some() {} };
+        tokio::time::timeout(std::time::Duration::from_secs(5), all).await.unwrap();
+    }
 }
