@@ -15,6 +15,7 @@ arch=${TARGETARCH:-$machine}
 version=$(make -s version)
 image=${IMAGE:-cocoasyncer/operator:$version}
 ca=${CA:-/etc/ssl/certs/ca-certificates.crt}
+profile=${PROFILE:-release}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 [ -s "$ca" ] || fail "there are no CA roots in $ca: install ca-certificates, or name a file by CA="
@@ -32,6 +33,6 @@ sed -n '/^FROM scratch/,$s| --from=build /image/| image/|; /^FROM scratch/,$p' D
 platform=(); [ "$arch" = "$machine" ] || platform=(--platform "linux/$arch")
 docker build -q "${platform[@]}" -t "$image" \
   --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
-  --build-arg "CREATED=$(date -u -d "@$epoch" +%FT%TZ)" "$context" >/dev/null
+  --build-arg "CREATED=$(date -u -d "@$epoch" +%FT%TZ)" --label "io.cocoasyncer.profile=$profile" "$context" >/dev/null
 say "$(docker image inspect -f '{{.Size}}' "$image") octets, linux/$arch"
 echo "$image"

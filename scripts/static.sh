@@ -2,10 +2,18 @@
 # Builds the program without any library of the system's beside it, and prints where it lies.
 # For musl where the toolchain has that target; else for glibc, linked statically: what it needs of name resolution (files
 # and DNS) is inside the library since glibc 2.34.
-# Variables: TARGETARCH (amd64, arm64; else the machine's), PROFILE (of cargo; else release).
+# Variables: TARGETARCH (amd64, arm64; else the machine's), PROFILE (of cargo; else release). With PROFILE=dev it is what
+# `make build` made, linked once more: big and slow, made in no time, for tests on this machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-release}
+if [ "$profile" = dev ]; then
+  ${CARGO:-cargo} rustc --locked --bin cocoasyncer -- -C target-feature=+crt-static >&2
+  mkdir -p target/static
+  strip -o target/static/cocoasyncer target/debug/cocoasyncer
+  echo "$PWD/target/static/cocoasyncer"
+  exit
+fi
 cpu=$(case ${TARGETARCH:-$(uname -m)} in amd64|x86_64) echo x86_64;; arm64|aarch64) echo aarch64;; *) echo "${TARGETARCH:-$(uname -m)}";; esac)
 libraries=$(rustc --print sysroot)/lib/rustlib
 target=$cpu-unknown-linux-musl; flags=
