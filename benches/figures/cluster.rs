@@ -394,17 +394,31 @@ fn follows(world: &World, client: &Client) -> anyhow::Result<Figure> {
     })
 }
 
-/// Measures.
-pub fn run() -> anyhow::Result<Vec<Figure>> {
+fn settled() -> anyhow::Result<(World, Client)> {
     let mut world = World::new()?;
     let client = world.client()?;
     world.start()?;
     world.runtime.block_on(all_reported(&client))?;
-    let mut figures = vec![starts(&mut world)?];
-    figures.extend(at_rest(&mut world)?);
-    figures.push(throughput(&world, &client)?);
-    figures.push(follows(&world, &client)?);
+    Ok((world, client))
+}
+
+fn ended(mut world: World, figures: Vec<Figure>) -> anyhow::Result<Vec<Figure>> {
     world.operator.stop()?;
     drop(world.dir);
     Ok(figures)
+}
+
+/// Measures starts and rest.
+pub fn run() -> anyhow::Result<Vec<Figure>> {
+    let (mut world, _) = settled()?;
+    let mut figures = vec![starts(&mut world)?];
+    figures.extend(at_rest(&mut world)?);
+    ended(world, figures)
+}
+
+/// Measures how fast changes are followed.
+pub fn run_changes() -> anyhow::Result<Vec<Figure>> {
+    let (world, client) = settled()?;
+    let figures = vec![follows(&world, &client)?, throughput(&world, &client)?];
+    ended(world, figures)
 }

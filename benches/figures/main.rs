@@ -38,7 +38,7 @@ use crate::report::{Figure, Report};
 type Area = fn() -> anyhow::Result<Vec<Figure>>;
 
 /// In the order of the table; quick ones first, so that a mistake shows early.
-const AREAS: [(&str, Area); 13] = [
+const AREAS: [(&str, Area); 14] = [
     ("planning", planning::run),
     ("catalog", catalog::run),
     ("resync", resync::run),
@@ -49,6 +49,7 @@ const AREAS: [(&str, Area); 13] = [
     ("death", death::run),
     ("restart", restart::run),
     ("cluster", cluster::run),
+    ("changes", cluster::run_changes),
     ("app-install", apps::install::run),
     ("app-rest", apps::rest::run),
     ("providers", providers::run),
