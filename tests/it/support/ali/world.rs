@@ -57,6 +57,8 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub at: Instant,
+    /// The process that called, where that was to be told.
+    pub caller: Option<u32>,
     pub key: String,
     pub scheme: Option<Scheme>,
     pub action: String,
