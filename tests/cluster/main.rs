@@ -18,6 +18,7 @@ mod proxy;
 mod recovery;
 mod restricted;
 mod terms;
+mod used;
 mod watching;
 mod weather;
 mod world;
