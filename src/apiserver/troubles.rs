@@ -43,6 +43,9 @@ impl Reader {
         let Asked { verb, resource, namespace, .. } = asked;
         let right = format!("right {} {resource} {namespace:?}", verb.as_str());
         let kind = format!("kind {resource}");
+        if is_granted(status) {
+            self.troubles.over(&right);
+        }
         match status {
             StatusCode::FORBIDDEN
                 if !is_optional(asked) && words.is_some_and(|words| words.contains("cannot ")) =>
@@ -53,10 +56,7 @@ impl Reader {
                 let words = format!("crds: {resource} is missing: kubectl apply -f crds/");
                 self.troubles.comes(kind, words);
             }
-            status if status.is_success() => {
-                self.troubles.over(&right);
-                self.troubles.over(&kind);
-            }
+            status if status.is_success() => self.troubles.over(&kind),
             _ => {}
         }
     }
@@ -78,6 +78,14 @@ impl Reader {
     pub fn not_opened(&self, error: &(dyn Error + 'static)) {
         self.troubles.comes(WAY.to_owned(), format!("kubeconfig: {}", Chain(error)));
     }
+}
+
+/// Whether the server came as far as to look for the object: rights are asked before. It need not be there, and what it
+/// is asked for once may be never asked for again.
+fn is_granted(status: StatusCode) -> bool {
+    let before =
+        matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
+    !before && !status.is_server_error()
 }
 
 /// What the cluster's nodes have left is told to who may look; nobody needs it.
@@ -124,6 +132,13 @@ mod tests {
         );
         reader.answered(&secrets, StatusCode::OK, None);
         assert!(troubles.words().is_empty());
+        reader.answered(&secrets, StatusCode::FORBIDDEN, forbidden);
+        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::INTERNAL_SERVER_ERROR] {
+            reader.answered(&secrets, status, None);
+            assert_eq!(troubles.words(), words, "it may have been said before rights were asked");
+        }
+        reader.answered(&secrets, StatusCode::NOT_FOUND, None);
+        assert!(troubles.words().is_empty(), "who is told that there is none may look");
         reader.answered(&secrets, StatusCode::FORBIDDEN, Some("exceeded quota"));
         assert!(troubles.words().is_empty(), "a quota is no right");
     }
