@@ -102,7 +102,8 @@ async fn what_is_missing_is_told_with_what_to_do() {
     bound.write_kubeconfig(&file).unwrap();
     let serving = tokio::spawn(bound.serve(std::future::pending()));
     let person = Person::new(file.clone());
-    person.kubectl(&["cocoa", "status"]).await.refused(3, &["there is no CocoaNode"]);
+    let said = &["does not know the kind of CocoaNode", "is it installed there"];
+    person.kubectl(&["cocoa", "status"]).await.refused(1, said);
     let contexts = &["--context", "the kubeconfig has the contexts: cocoasyncer"];
     person.kubectl(&["cocoa", "status", "--context", "prod"]).await.refused(2, contexts);
     let stranger = Person::new(file.clone()).changed(|text| text.replace("token: ", "token: x"));
