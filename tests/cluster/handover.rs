@@ -103,7 +103,8 @@ impl Pair {
             self.world.becomes(name, "Ready", "AsWished").await;
         }
         self.world.wrote_nothing_twice();
-        let (writes, unseen) = wrote_within_their_terms(&self.world, &self.replicas, &self.processes, self.lease);
+        let (writes, unseen) =
+            wrote_within_their_terms(&self.world, &self.replicas, &self.processes, self.lease);
         // Each service has two records, each made and marked.
         assert!(4 * self.names.len() < writes, "{writes} writes");
         assert!(unseen < self.names.len(), "of {writes} writes the writer of {unseen} is not known");

@@ -36,7 +36,8 @@ pub fn wrote_within_their_terms(
     let all = replicas.iter().enumerate().flat_map(|(number, replica)| by_replica(number, replica));
     let (mut changes, mut writes): (Vec<Write>, Vec<Write>) =
         all.partition(|write| write.what.contains(" leases.coordination.k8s.io"));
-    let at_ali = world.ali.calls().into_iter().filter(|call| call.is_done() && !call.action.starts_with("Describe"));
+    let at_ali =
+        world.ali.calls().into_iter().filter(|call| call.is_done() && !call.action.starts_with("Describe"));
     writes.extend(at_ali.map(|call| {
         let by = call.caller.and_then(|process| processes.get(&process).copied());
         Write { at: call.at, by, what: format!("{} {} at Ali", call.action, call.param("RR")) }

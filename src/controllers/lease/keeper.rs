@@ -17,6 +17,7 @@ use crate::controllers::lease::fence::{LOOK, Standing, Ticks};
 use crate::controllers::lease::object::{object, record};
 use crate::controllers::shared::context::Clock;
 use crate::domain::lease::{Bid, Election, Failure, Step, Timing};
+use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::lease::LeaseMetrics;
 
 /// One replica's place at one lease.
@@ -111,7 +112,7 @@ impl Keeper {
                 self.lease = lease;
                 self.mended();
             }
-            Ok(Err(error)) => self.failed("read", Failure::Unknown, &error.to_string()),
+            Ok(Err(error)) => self.failed("read", Failure::Unknown, &Chain(&error).to_string()),
             Err(_) => self.failed("read", Failure::Unknown, "no answer in time"),
         }
     }
@@ -136,7 +137,7 @@ impl Keeper {
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_already_exists() => {
                 self.election.failed(self.now(), Failure::Conflict);
             }
-            Ok(Err(error)) => self.failed("write", Failure::Unknown, &error.to_string()),
+            Ok(Err(error)) => self.failed("write", Failure::Unknown, &Chain(&error).to_string()),
             Err(_) => self.failed("write", Failure::Unknown, "no answer in time"),
         }
     }

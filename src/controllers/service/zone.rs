@@ -228,7 +228,7 @@ impl Worker {
         if done.left.is_empty() && mine {
             let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
             if let Err(error) = self.retained.forget(&self.ctx.client, &self.id.zone, owned).await {
-                warn!(zone = %self.id.zone, error = %error, "retained records that a service owns again are not forgotten yet");
+                warn!(zone = %self.id.zone, error = %Chain(&error), "retained records that a service owns again are not forgotten yet");
             }
         }
     }

@@ -115,7 +115,7 @@ pub async fn publish(
         Ok(Ok(())) => {
             ctx.said.is_well(EVENTS);
         }
-        Ok(Err(error)) => lost(ctx, reason, &error.to_string()),
+        Ok(Err(error)) => lost(ctx, reason, &Chain(&error).to_string()),
         Err(_) => lost(ctx, reason, "no answer in time"),
     }
 }
