@@ -42,8 +42,8 @@ pub fn judged(
         return Vec::new();
     }
     let mut context = context(edit);
-    let asked = spec.match_conditions.iter().flatten();
-    if !asked.map(|condition| holds(&condition.expression, &context)).all(|held| held) {
+    let mut asked = spec.match_conditions.iter().flatten();
+    if !asked.all(|condition| holds(&condition.expression, &context)) {
         return Vec::new();
     }
     define(&mut context, spec.variables.as_deref().unwrap_or_default());
