@@ -1,7 +1,9 @@
 //! What an API server's answers say is wrong between it and us: the server, the credentials, a right, a kind.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use http::StatusCode;
 
@@ -20,12 +22,14 @@ const WAY: &str = "way";
 pub struct Reader {
     troubles: Troubles,
     unanswered: AtomicU32,
+    /// What was refused for want of a right, by its trouble's name.
+    refused: Mutex<BTreeMap<String, Asked>>,
 }
 
 impl Reader {
     /// Tells `troubles`.
     pub fn new(troubles: Troubles) -> Self {
-        Self { troubles, unanswered: AtomicU32::new(0) }
+        Self { troubles, unanswered: AtomicU32::new(0), refused: Mutex::default() }
     }
 
     /// The server answered; `words` are those of a refusal.
@@ -40,16 +44,17 @@ impl Reader {
             return self.troubles.comes(CREDENTIALS.to_owned(), words.to_owned());
         }
         self.troubles.over(CREDENTIALS);
-        let Asked { verb, resource, namespace, .. } = asked;
-        let right = format!("right {} {resource} {namespace:?}", verb.as_str());
+        let resource = &asked.resource;
         let kind = format!("kind {resource}");
         if is_granted(status) {
-            self.troubles.over(&right);
+            self.granted(asked);
         }
         match status {
             StatusCode::FORBIDDEN
                 if !is_optional(asked) && words.is_some_and(|words| words.contains("cannot ")) =>
             {
+                let right = right(asked);
+                self.with(|refused| refused.insert(right.clone(), asked.clone()));
                 self.troubles.comes(right, refused(asked));
             }
             StatusCode::NOT_FOUND if is_unknown_kind(asked) => {
@@ -59,6 +64,22 @@ impl Reader {
             status if status.is_success() => self.troubles.over(&kind),
             _ => {}
         }
+    }
+
+    /// The account may do this.
+    pub fn granted(&self, asked: &Asked) {
+        let right = right(asked);
+        self.with(|refused| refused.remove(&right));
+        self.troubles.over(&right);
+    }
+
+    /// What was refused for want of a right, and not granted since.
+    pub fn refused(&self) -> Vec<Asked> {
+        self.with(|refused| refused.values().cloned().collect())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Asked>) -> T) -> T {
+        act(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// No answer came.
@@ -78,6 +99,10 @@ impl Reader {
     pub fn not_opened(&self, error: &(dyn Error + 'static)) {
         self.troubles.comes(WAY.to_owned(), format!("kubeconfig: {}", Chain(error)));
     }
+}
+
+fn right(Asked { verb, resource, namespace, .. }: &Asked) -> String {
+    format!("right {} {resource} {namespace:?}", verb.as_str())
 }
 
 /// Whether the server came as far as to look for the object: rights are asked before. It need not be there, and what it
