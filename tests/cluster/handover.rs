@@ -16,8 +16,10 @@ use crate::world::{Replica, World};
 const SHORT: u64 = 6;
 /// What `--lease-seconds` is unless it is said.
 const USUAL: u64 = 12;
-/// What a busy machine may add.
-const SLACK: Duration = Duration::from_secs(3);
+/// What is promised for a crash; a busy machine keeps it with a short lease too.
+const CRASH: Duration = Duration::from_secs(15);
+/// A lease that is given back is followed sooner than any runs out.
+const HANDED: Duration = Duration::from_secs(SHORT - 1);
 
 /// How the active replica ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,11 +137,11 @@ async fn twenty_ends_of_the_active_replica_write_no_record_twice_and_leave_no_qu
         let took = pair.end_active(how, round % 5).await;
         match how {
             End::Kill => {
-                assert!(took < pair.lease + SLACK, "{took:?} after kill {round}");
+                assert!(took < CRASH, "{took:?} after kill {round}");
                 killed.push(took);
             }
             End::Drain => {
-                assert!(took < Duration::from_secs(2) + SLACK, "{took:?} after drain {round}");
+                assert!(took < HANDED, "{took:?} after drain {round}");
                 drained.push(took);
             }
         }
@@ -153,9 +155,9 @@ async fn twenty_ends_of_the_active_replica_write_no_record_twice_and_leave_no_qu
 async fn with_the_usual_lease_a_kill_is_followed_within_fifteen_seconds_and_a_drain_at_once() {
     let mut pair = Pair::new(USUAL, &[]).await;
     let took = pair.end_active(End::Kill, 2).await;
-    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(took < CRASH, "{took:?}");
     let drained = pair.end_active(End::Drain, 1).await;
-    assert!(drained < Duration::from_secs(2) + SLACK, "{drained:?}");
+    assert!(drained < HANDED, "{drained:?}");
     let writes = pair.is_well().await;
     tell(&format!("taken over after a kill and a graceful end, with the usual lease, {writes}"), vec![took]);
     tell("after a graceful end", vec![drained]);

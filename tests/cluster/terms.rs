@@ -10,6 +10,7 @@ use crate::world::{Replica, World};
 
 /// Something that changed the world.
 struct Write {
+    /// When it was asked for; of a change of the lease, when that was answered.
     at: Instant,
     /// Which replica did it; none where that could not be seen.
     by: Option<usize>,
@@ -20,7 +21,10 @@ struct Write {
 fn by_replica(number: usize, replica: &Replica) -> impl Iterator<Item = Write> {
     let calls = replica.proxy.ledger().calls().into_iter();
     let writes = calls.filter(|call| call.asked.writes() && matches!(call.code, 200..300));
-    writes.map(move |call| Write { at: call.at, by: Some(number), what: call.asked.to_string() })
+    writes.map(move |call| {
+        let at = if call.asked.resource == "leases" { call.at } else { call.began };
+        Write { at, by: Some(number), what: call.asked.to_string() }
+    })
 }
 
 /// Fails where a replica wrote anything but the Lease while it did not hold it, or longer after its last change of it
@@ -40,7 +44,7 @@ pub fn wrote_within_their_terms(
         world.ali.calls().into_iter().filter(|call| call.is_done() && !call.action.starts_with("Describe"));
     writes.extend(at_ali.map(|call| {
         let by = call.caller.and_then(|process| processes.get(&process).copied());
-        Write { at: call.at, by, what: format!("{} {} at Ali", call.action, call.param("RR")) }
+        Write { at: call.began, by, what: format!("{} {} at Ali", call.action, call.param("RR")) }
     }));
     changes.sort_by_key(|change| change.at);
     let mut unseen = 0;

@@ -303,6 +303,13 @@ async fn serve(stream: TcpStream, caller: Option<u32>, shared: Arc<Shared>) {
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
+/// When and from whom a call came.
+#[derive(Clone, Copy)]
+struct Came {
+    at: Instant,
+    caller: Option<u32>,
+}
+
 /// An error ends the connection without a byte.
 async fn answer(
     request: Request<Incoming>,
@@ -310,6 +317,7 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> io::Result<Response<Body>> {
     let (parts, body) = request.into_parts();
+    let came = Came { at: Instant::now(), caller };
     let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let arrived = Arrived {
         method: parts.method.to_string(),
@@ -320,7 +328,7 @@ async fn answer(
     };
     // What was begun is finished, whether or not the client still waits.
     let (reply, mishap) =
-        tokio::spawn(async move { shared.work(&arrived, caller).await }).await.map_err(io::Error::other)?;
+        tokio::spawn(async move { shared.work(&arrived, came).await }).await.map_err(io::Error::other)?;
     match mishap {
         None => Ok(reply.whole()),
         Some(mishap) => reply.spoilt(mishap).await.ok_or_else(|| io::Error::other("told to close")),
@@ -328,12 +336,12 @@ async fn answer(
 }
 
 impl Shared {
-    async fn work(&self, arrived: &Arrived, caller: Option<u32>) -> (Reply, Option<Mishap>) {
+    async fn work(&self, arrived: &Arrived, came: Came) -> (Reply, Option<Mishap>) {
         let request_id = world::request_id();
         let claim = match Claim::read(arrived) {
             Ok(claim) => claim,
             Err(refusal) => {
-                self.note(None, caller, Outcome::Refused(refusal.code.clone()));
+                self.note(None, came, Outcome::Refused(refusal.code.clone()));
                 return (Reply::refused(&refusal, &request_id), None);
             }
         };
@@ -344,7 +352,7 @@ impl Shared {
             (Ok(Some(_)), Some(_)) => Outcome::Unheard,
             (Ok(Some(_)), None) => Outcome::Done,
         };
-        self.note(Some(&claim), caller, outcome);
+        self.note(Some(&claim), came, outcome);
         let reply = match done {
             Err(refusal) => Reply::refused(&refusal, &request_id),
             Ok(body) => {
@@ -399,11 +407,12 @@ impl Shared {
         result
     }
 
-    fn note(&self, claim: Option<&Claim>, caller: Option<u32>, outcome: Outcome) {
+    fn note(&self, claim: Option<&Claim>, came: Came, outcome: Outcome) {
         let of = |field: fn(&Claim) -> &String| claim.map_or_else(String::new, |claim| field(claim).clone());
         let call = Call {
+            began: came.at,
             at: Instant::now(),
-            caller,
+            caller: came.caller,
             key: of(|claim| &claim.key),
             scheme: claim.map(|claim| claim.scheme),
             action: of(|claim| &claim.action),

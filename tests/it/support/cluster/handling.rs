@@ -25,6 +25,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A call, read.
 struct Handling {
+    began: Instant,
     shared: Arc<Shared>,
     asked: Asked,
     parameters: Parameters,
@@ -34,11 +35,12 @@ struct Handling {
 
 /// An error ends the connection without an answer.
 pub async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, BoxError> {
+    let began = Instant::now();
     let (parts, body) = request.into_parts();
     let parameters = Parameters::read(parts.uri.query().unwrap_or_default());
     let asked = Asked::read(&parts.method, parts.uri.path(), &parameters);
     let body = body.collect().await?.to_bytes();
-    let handling = Handling { shared, asked, parameters, parts, body };
+    let handling = Handling { began, shared, asked, parameters, parts, body };
     // What was begun is finished, whether or not the client still waits.
     tokio::spawn(handling.run()).await?
 }
@@ -66,13 +68,14 @@ impl Handling {
         if self.asked.verb == "list" && code == 200 {
             self.shared.faults().listed(&self.asked);
         }
-        let (at, asked, injected) = (Instant::now(), self.asked, fault.is_some());
-        if asked.verb == "patch" && code == 201 {
+        let (began, at, injected) = (self.began, Instant::now(), fault.is_some());
+        let call = Call { began, at, who: name, asked: self.asked, code, injected };
+        if call.asked.verb == "patch" && code == 201 {
             // The right to create was needed too.
-            let asked = Asked { verb: "create", ..asked.clone() };
-            self.shared.ledger.note(Call { at, who: name.clone(), asked, code, injected });
+            let asked = Asked { verb: "create", ..call.asked.clone() };
+            self.shared.ledger.note(Call { asked, ..call.clone() });
         }
-        self.shared.ledger.note(Call { at, who: name, asked, code, injected });
+        self.shared.ledger.note(call);
         if code == 0 { Err(io::Error::other("told to close").into()) } else { answered }
     }
 
