@@ -13,7 +13,6 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use crate::api::app::App;
-use crate::telemetry::chain::Chain;
 
 /// Namespace and name.
 type Place = (String, String);
@@ -91,7 +90,7 @@ async fn watch(client: Client, place: Place, tell: mpsc::UnboundedSender<Place>)
             }
             // Its App's worker says what it can't read.
             Err(error) => {
-                debug!(secret = %place.1, error = %Chain(&error), "watch interrupted, it goes on by itself")
+                debug!(secret = %place.1, error = %error, "watch interrupted, it goes on by itself")
             }
         }
     }

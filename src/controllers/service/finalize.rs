@@ -52,8 +52,7 @@ pub async fn add(ctx: &Context, services: &[Managed]) -> BTreeSet<ObjectId> {
         .await
 }
 
-/// Removes the finalizer of every service that is being deleted and has nothing left to remove; whether that went well
-/// wherever it was tried.
+/// Removes the finalizer of every service that is being deleted and has nothing left to remove.
 pub async fn remove(
     ctx: &Context,
     zone: &ZoneId,
@@ -61,8 +60,7 @@ pub async fn remove(
     services: &[Managed],
     wish: &Wish,
     Outcome { done, zone: seen }: &Outcome<'_>,
-) -> bool {
-    let mut well = true;
+) {
     for managed in services.iter().filter(|managed| managed.service.deleting) {
         let service = &managed.service;
         // Of two services for one name the younger owns nothing, and may go.
@@ -78,7 +76,7 @@ pub async fn remove(
         // What is kept elsewhere stays there by itself; what lives inside has to be noted.
         if service.retain && zone.provider != PlatformProvider::Local {
             info!(service = %service.id, "deleted, its records stay");
-            well &= release(ctx, managed).await;
+            release(ctx, managed).await;
             continue;
         }
         let unread = owns && (done.trouble.is_some() || seen.standing().is_none() || !done.left.is_empty());
@@ -88,28 +86,25 @@ pub async fn remove(
         if service.retain && !standing.is_empty() {
             if let Err(error) = retained.keep(&ctx.client, zone, standing).await {
                 warn!(service = %service.id, error = %Chain(&error), "records to retain not noted, the service waits");
-                well = false;
                 continue;
             }
             info!(service = %service.id, "deleted, its records stay");
         }
-        well &= release(ctx, managed).await;
-    }
-    well
-}
-
-/// Removes the finalizer from a service that owns no record; whether it is gone.
-pub async fn release(ctx: &Context, managed: &Managed) -> bool {
-    match managed.object() {
-        Some(object) => release_object(ctx, object).await,
-        None => true,
+        release(ctx, managed).await;
     }
 }
 
-/// Removes the finalizer from an object that owns no record; whether it is gone.
-pub async fn release_object(ctx: &Context, object: &ManagedService) -> bool {
+/// Removes the finalizer from a service that owns no record.
+pub async fn release(ctx: &Context, managed: &Managed) {
+    if let Some(object) = managed.object() {
+        release_object(ctx, object).await;
+    }
+}
+
+/// Removes the finalizer from an object that owns no record.
+pub async fn release_object(ctx: &Context, object: &ManagedService) {
     if !has_finalizer(object) {
-        return true;
+        return;
     }
     let mut rest = object.metadata.finalizers.clone().unwrap_or_default();
     rest.retain(|finalizer| finalizer != RECORDS_FINALIZER);
@@ -118,20 +113,23 @@ pub async fn release_object(ctx: &Context, object: &ManagedService) -> bool {
     match write(ctx, object, rest).await {
         Ok(()) => {
             ctx.said.is_well(&about);
-            true
         }
         // Somebody was faster, most often our own status: that wakes us with the object as it is now.
         Err(kube::Error::Api(status)) if status.is_conflict() => {
-            debug!(service = %name, "finalizer not removed yet");
-            false
+            ctx.said.fails(about, &status.reason);
+            debug!(service = %name, "finalizer not removed yet")
         }
         Err(error) => {
             if ctx.said.fails(about, &error.to_string()) {
                 warn!(service = %name, error = %Chain(&error), "finalizer not removed");
             }
-            false
         }
     }
+}
+
+/// Whether a service's finalizer could not be written as it shall stand.
+pub fn is_open(ctx: &Context, service: &ObjectId) -> bool {
+    ctx.said.is_failing(&about(service))
 }
 
 fn about(id: &ObjectId) -> String {

@@ -16,13 +16,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::vocab::PlatformProvider;
-use crate::controllers::service::memory::turn_wait;
 use crate::controllers::service::retained::Retained;
 use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::shared::keyed::Keyed;
-use crate::controllers::snapshot::{RESYNC, Snapshot};
+use crate::controllers::snapshot::Snapshot;
 use crate::domain::records::ZoneId;
-use crate::domain::retry::Class;
 
 /// Runs a worker for every zone that has a service, until `stop`; then they finish what they have begun. A standby has
 /// workers for the zones of its own DNS server alone, which write nothing else.
@@ -64,23 +62,19 @@ pub async fn run(
 
 /// Reports services that no worker has. A control plane that is slow to take thousands of statuses holds up no worker.
 async fn tell(ctx: Context, mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>, stop: CancellationToken) {
-    let mut failures = 0u32;
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         let telling = async {
-            let mut well = true;
             if let Some(snapshot) = snapshot {
-                well &= report::outside(&ctx).await;
-                well &= report::refused(&ctx, &snapshot).await;
-                well &= report::unplaced(&ctx, &snapshot).await;
+                report::outside(&ctx).await;
+                report::refused(&ctx, &snapshot).await;
+                report::unplaced(&ctx, &snapshot).await;
             }
-            failures = if well { 0 } else { failures.saturating_add(1) };
-            let again = if well { RESYNC } else { turn_wait(Class::Transient, failures) };
-            tokio::time::timeout(again, snapshots.changed()).await
+            snapshots.changed().await
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            changed = telling => if matches!(changed, Ok(Err(_))) { return },
+            changed = telling => if changed.is_err() { return },
         }
     }
 }

@@ -41,8 +41,8 @@ pub struct Outcome<'a> {
     pub zone: &'a Zone,
 }
 
-/// Reports every service of a zone after a turn; whether all of it stands.
-pub async fn report(ctx: &Context, services: &[Managed], wish: &Wish, outcome: &Outcome<'_>) -> bool {
+/// Reports every service of a zone after a turn.
+pub async fn report(ctx: &Context, services: &[Managed], wish: &Wish, outcome: &Outcome<'_>) {
     let now = ctx.now();
     let by_name = ByName::of(wish, outcome);
     let fresh = services.iter().filter_map(|managed| {
@@ -50,7 +50,7 @@ pub async fn report(ctx: &Context, services: &[Managed], wish: &Wish, outcome: &
         let status = status(managed, object, wish, outcome, &by_name, now);
         Some((object, status))
     });
-    write_all(ctx, fresh.collect()).await.is_empty()
+    write_all(ctx, fresh.collect()).await;
 }
 
 /// Notes in the statuses that the creation of these records begins; returns the services where that failed, which have
@@ -128,70 +128,63 @@ pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
     futures::stream::iter(about.into_iter().map(say)).buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
-/// Reports services whose account was lost between two turns; whether that stands.
-pub async fn provider_unknown(ctx: &Context, snapshot: &Snapshot, services: &[Managed]) -> bool {
-    let mut well = true;
+/// Reports services whose account was lost between two turns.
+pub async fn provider_unknown(ctx: &Context, snapshot: &Snapshot, services: &[Managed]) {
     for managed in services {
         let Some(object) = managed.object() else { continue };
         let why = format!(
             "spec.platformProvider: {} is not configured on this node",
             object.spec.platform_provider
         );
-        well &= nowhere(ctx, snapshot, managed, reasons::PROVIDER_UNKNOWN, why).await;
+        nowhere(ctx, snapshot, managed, reasons::PROVIDER_UNKNOWN, why).await;
     }
-    well
 }
 
-/// Reports services whose records have no place; whether that stands.
-pub async fn unplaced(ctx: &Context, snapshot: &Snapshot) -> bool {
-    let mut well = true;
+/// Reports services whose records have no place.
+pub async fn unplaced(ctx: &Context, snapshot: &Snapshot) {
     for (managed, why) in snapshot.unplaced.values() {
         if let Some(Unplaced { reason, message }) = why {
-            well &= nowhere(ctx, snapshot, managed, reason, cut(message.clone(), MESSAGE)).await;
+            nowhere(ctx, snapshot, managed, reason, cut(message.clone(), MESSAGE)).await;
         }
     }
-    well
 }
 
-async fn nowhere(ctx: &Context, snapshot: &Snapshot, managed: &Managed, reason: &str, why: String) -> bool {
-    let Some(object) = managed.object() else { return true };
+async fn nowhere(ctx: &Context, snapshot: &Snapshot, managed: &Managed, reason: &str, why: String) {
+    let Some(object) = managed.object() else { return };
     let conditions = vec![
         condition(types::VALID, true, reasons::AS_WISHED, ""),
         condition(types::READY, false, reason, why),
     ];
     let status = with_conditions(object, conditions, snapshot.now);
-    let said = write_all(ctx, vec![(object, status)]).await.is_empty();
+    write_all(ctx, vec![(object, status)]).await;
     let service = &managed.service;
     let has_none = service.last.is_empty() && service.begun.is_empty();
-    let goes = service.deleting && (has_none || service.retain);
-    (!goes || finalize::release(ctx, managed).await) && said
+    if service.deleting && (has_none || service.retain) {
+        finalize::release(ctx, managed).await;
+    }
 }
 
-/// Reports services whose fields can't be read; whether that stands. They never had a record, so nothing holds them when
-/// they are deleted.
-pub async fn refused(ctx: &Context, snapshot: &Snapshot) -> bool {
-    let mut well = true;
+/// Reports services whose fields can't be read. They never had a record, so nothing holds them when they are deleted.
+pub async fn refused(ctx: &Context, snapshot: &Snapshot) {
     for Refused { error, object } in snapshot.refused.values() {
         let Ok(object) = &object.0 else { continue };
         let status = with_conditions(object, invalid(error), snapshot.now);
-        well &= write_all(ctx, vec![(object, status)]).await.is_empty();
+        write_all(ctx, vec![(object, status)]).await;
         if object.metadata.deletion_timestamp.is_some() {
-            well &= finalize::release_object(ctx, object).await;
+            finalize::release_object(ctx, object).await;
         }
     }
-    well
 }
 
-/// Reports services outside the scope, unless somebody else serves them: whoever does has set other conditions. Whether
-/// that stands.
-pub async fn outside(ctx: &Context) -> bool {
+/// Reports services outside the scope, unless somebody else serves them: whoever does has set other conditions.
+pub async fn outside(ctx: &Context) {
     let all = ctx.stores.services_outside();
     let objects = all.iter().filter_map(|object| object.0.as_ref().ok());
     let fresh = objects.filter_map(|object| {
         let stands = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         is_unserved(stands).then(|| (object, with_conditions(object, vec![unserved(ctx)], ctx.now())))
     });
-    write_all(ctx, fresh.collect()).await.is_empty()
+    write_all(ctx, fresh.collect()).await;
 }
 
 fn invalid(error: &FieldError) -> Vec<Condition> {

@@ -15,6 +15,7 @@ use crate::controllers::service::retained::Retained;
 use crate::controllers::service::sync::{Done, Failed, Why, Zone};
 use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::{Context, Role};
+use crate::controllers::shared::report::is_open as status_is_open;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
 use crate::domain::causes::put_right;
 use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held};
@@ -47,8 +48,6 @@ struct Worker {
     /// Turns in a row that failed as a whole, or waited for another node.
     troubles: u32,
     awaited: u32,
-    /// Turns in a row after which a status or a finalizer did not stand as it should.
-    untold: u32,
     reported: Option<Instant>,
     stop: CancellationToken,
     said: Said<About>,
@@ -72,20 +71,8 @@ pub async fn run(
 ) {
     let (zone, last, due, reported) = (None, None, None, None);
     let (said, until) = (Said::default(), stop.clone());
-    let mut worker = Worker {
-        ctx,
-        id,
-        retained,
-        zone,
-        last,
-        due,
-        troubles: 0,
-        awaited: 0,
-        untold: 0,
-        reported,
-        stop: until,
-        said,
-    };
+    let mut worker =
+        Worker { ctx, id, retained, zone, last, due, troubles: 0, awaited: 0, reported, stop: until, said };
     let metrics = worker.ctx.metrics.clone();
     let mut cause = "start";
     loop {
@@ -115,8 +102,8 @@ pub async fn run(
 impl Worker {
     async fn turn(&mut self, snapshot: &Snapshot, services: &[Managed], snapshots: &Snapshots) -> Duration {
         let Some(provider) = snapshot.provider_of(&self.ctx, &self.id) else {
-            let told = report::provider_unknown(&self.ctx, snapshot, services).await;
-            return self.unless_untold(told, RESYNC);
+            report::provider_unknown(&self.ctx, snapshot, services).await;
+            return RESYNC;
         };
         let mut zone = match self.zone.take() {
             Some(mut zone) => {
@@ -147,7 +134,7 @@ impl Worker {
             Some((last, done)) if done.left.is_empty() && last.same_targets(&wish) => None,
             _ => Some(Why::Wish),
         };
-        let told = if let Some(why) = why {
+        if let Some(why) = why {
             let (wish, plan, trouble) = zone.plan(wish, raw, why).await;
             let mut done = Done { held: plan.held, digest: plan.digest, trouble, ..Done::default() };
             let plan = DnsPlan { held: Vec::new(), digest: None, ..plan };
@@ -155,23 +142,25 @@ impl Worker {
             self.settle(&zone, &wish, &done).await;
             let fresh = Some((wish, done));
             self.last = fresh;
-            self.report(&zone, services, true).await
+            self.report(&zone, services, true).await;
         } else {
-            self.report(&zone, services, false).await
-        };
-        self.zone = Some(zone);
+            self.report(&zone, services, false).await;
+        }
         let wait = match (&self.last, self.due) {
             (Some((_, done)), _) if !done.left.is_empty() => Duration::ZERO,
             (_, None) => RESYNC,
             (_, Some(due)) => due.saturating_duration_since(Instant::now()).max(Duration::from_millis(10)),
         };
-        self.unless_untold(told, wait)
+        let open = services.iter().any(|managed| self.is_open(managed));
+        let wait = zone.unless_open(open, wait);
+        self.zone = Some(zone);
+        wait
     }
 
-    /// How long to wait, where `wait` would do: not for the next look, where the control plane took not all.
-    fn unless_untold(&mut self, told: bool, wait: Duration) -> Duration {
-        self.untold = if told { 0 } else { self.untold.saturating_add(1) };
-        if told { wait } else { wait.min(turn_wait(Class::Transient, self.untold)) }
+    /// Whether the API server has yet to take something of a service.
+    fn is_open(&self, managed: &Managed) -> bool {
+        let status = managed.object().is_some_and(|object| status_is_open(&self.ctx, object));
+        status || finalize::is_open(&self.ctx, &managed.service.id)
     }
 
     /// Makes the changes of a plan, a slice at a time; gives way as soon as the world has changed, or the end was asked
@@ -254,19 +243,15 @@ impl Worker {
         }
     }
 
-    /// Reports; it runs whatever became of the changes, and the finalizer falls only after the records did. Whether all
-    /// of it stands.
-    async fn report(&mut self, zone: &Zone, services: &[Managed], fresh: bool) -> bool {
-        let Some((wish, done)) = self.last.as_ref().filter(|_| self.ctx.role == Role::Active) else {
-            return true;
-        };
+    /// Reports; it runs whatever became of the changes, and the finalizer falls only after the records did.
+    async fn report(&mut self, zone: &Zone, services: &[Managed], fresh: bool) {
+        let Some((wish, done)) = self.last.as_ref().filter(|_| self.ctx.role == Role::Active) else { return };
         let busy = !done.left.is_empty() && self.reported.is_some_and(|at| at.elapsed() < REPORT);
-        let mut told = true;
         if !busy {
-            told &= report::report(&self.ctx, services, wish, &report::Outcome { done, zone }).await;
+            report::report(&self.ctx, services, wish, &report::Outcome { done, zone }).await;
             self.reported = Some(Instant::now());
         }
-        told &= finalize::remove(
+        finalize::remove(
             &self.ctx,
             &self.id,
             &self.retained,
@@ -278,7 +263,6 @@ impl Worker {
         if fresh {
             report::events(&self.ctx, services, done).await;
         }
-        told
     }
 }
 

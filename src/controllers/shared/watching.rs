@@ -1,7 +1,6 @@
 //! A watch as all loops want it: the first list as a stream where the server can (it costs neither side a whole list in
 //! memory), by pages where it can't; tried again with growing pauses; its interruptions told once.
 
-use crate::telemetry::chain::Chain;
 use std::fmt::Debug;
 
 use futures::StreamExt;
@@ -53,10 +52,8 @@ impl Teller {
     /// It was interrupted.
     pub fn failed(&mut self, error: &Error) {
         match std::mem::replace(&mut self.interrupted, true) {
-            false => {
-                warn!(watch = %self.what, error = %Chain(error), "watch interrupted, it goes on by itself")
-            }
-            true => debug!(watch = %self.what, error = %Chain(error), "watch still interrupted"),
+            false => warn!(watch = %self.what, %error, "watch interrupted, it goes on by itself"),
+            true => debug!(watch = %self.what, %error, "watch still interrupted"),
         }
     }
 }

@@ -121,10 +121,11 @@ impl Handling {
         self.forward(&self.shared.admin, None).await
     }
 
-    /// Whether it is an apply, which may create.
+    /// Whether it is an apply, which may create; a part of an object is not made by itself.
     fn applies(&self) -> bool {
         let kind = self.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        self.asked.verb == "patch" && kind.is_some_and(|kind| kind.contains("apply-patch"))
+        let whole = self.asked.verb == "patch" && !self.asked.resource.contains('/');
+        whole && kind.is_some_and(|kind| kind.contains("apply-patch"))
     }
 
     async fn exists(&self) -> bool {
