@@ -56,6 +56,7 @@ generate: build ## Print the generated files anew
 	$(BIN) crd --write charts/cocoasyncer/files/crds
 	$(BIN) rbac --write charts/cocoasyncer/files/rbac.yaml
 	scripts/chart-readme.sh > charts/cocoasyncer/README.md
+	scripts/chart-readme.sh --page > docs/operations/values.md
 	scripts/manifests.sh $(BIN)
 	$(BIN) docs --write docs/reference
 

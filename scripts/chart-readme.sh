@@ -1,9 +1,20 @@
 #!/usr/bin/env bash
-# chart-readme.sh: prints the chart's README from the descriptions in its values.yaml (`# -- ` above a value).
+# chart-readme.sh: prints the chart's README from the descriptions in its values.yaml (`# -- ` above a value); with
+# `--page` the page of the book that tells the same.
 set -euo pipefail
 chart=$(cd "$(dirname "$0")/.." && pwd)/charts/cocoasyncer
 field() { sed -n "s/^$1: *//p" "$chart/Chart.yaml"; }
-cat <<INTRO
+table='| value | default | what it does |
+|---|---|---|'
+if [ "${1:-}" = --page ]; then cat <<INTRO
+# Values of the chart
+
+Chart $(field version). \`values.schema.json\` refuses what is not here; [install](install.md) tells which of them a site needs.
+This page is printed from values.yaml by \`make generate\`.
+
+$table
+INTRO
+else cat <<INTRO
 # Chart cocoasyncer
 
 $(field description). Chart $(field version), application $(field appVersion), Kubernetes $(field kubeVersion | tr -d '"' | sed 's/-0$//').
@@ -18,9 +29,9 @@ This file is printed from values.yaml by \`make generate\`.
 
 ## Values
 
-| value | default | what it does |
-|---|---|---|
+$table
 INTRO
+fi
 awk '
   /^ *# -- / { doc = $0; sub(/^ *# -- /, "", doc); next }
   /^ *[A-Za-z0-9]+: / {

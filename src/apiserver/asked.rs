@@ -35,7 +35,8 @@ impl Verb {
 pub struct Asked {
     /// What it does.
     pub verb: Verb,
-    /// With what: plural and group, e.g. `secrets`, `apps.cocoasyncer.io`.
+    /// With what: plural and group, e.g. `secrets`, `apps.cocoasyncer.io`; with a part of it behind a slash, e.g.
+    /// `apps.cocoasyncer.io/status`, for that is a right of its own.
     pub resource: String,
     /// Where; none: in the whole cluster, or with what belongs to no namespace.
     pub namespace: Option<String>,
@@ -58,7 +59,10 @@ impl Asked {
             rest.drain(..2);
         }
         let plural = rest.first().copied().unwrap_or_default();
-        let resource = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        let mut resource = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        if let Some(part) = rest.get(2) {
+            resource = format!("{resource}/{part}");
+        }
         let named = 1 < rest.len();
         let has = |key: &str| {
             let mut pairs = uri.query().unwrap_or_default().split('&');
@@ -100,9 +104,15 @@ mod tests {
         check(Method::GET, "/api/v1/namespaces/ops/secrets/a", Verb::Get, "secrets", Some("ops"));
         check(Method::GET, "/api/v1/namespaces/ops", Verb::Get, "namespaces", None);
         check(Method::POST, "/api/v1/namespaces", Verb::Create, "namespaces", None);
-        check(Method::GET, "/api/v1/namespaces/ops/pods/a/log?&follow=true", Verb::Get, "pods", Some("ops"));
+        check(
+            Method::GET,
+            "/api/v1/namespaces/ops/pods/a/log?&follow=true",
+            Verb::Get,
+            "pods/log",
+            Some("ops"),
+        );
         let status = "/apis/cocoasyncer.io/v1alpha1/namespaces/ops/apps/a/status";
-        check(Method::PATCH, status, Verb::Patch, "apps.cocoasyncer.io", Some("ops"));
+        check(Method::PATCH, status, Verb::Patch, "apps.cocoasyncer.io/status", Some("ops"));
         let lease = "/apis/coordination.k8s.io/v1/namespaces/ops/leases/a";
         check(Method::PUT, lease, Verb::Update, "leases.coordination.k8s.io", Some("ops"));
         assert!(Asked::of(&Method::PUT, &lease.parse().unwrap()).is_lease());

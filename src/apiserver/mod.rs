@@ -6,6 +6,7 @@
 
 pub mod asked;
 pub mod pace;
+mod review;
 pub mod troubles;
 
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use crate::telemetry::troubles::Troubles;
 pub const DEADLINE: Duration = Duration::from_secs(20);
 /// The way is made anew at most this often.
 const RENEW: Duration = Duration::from_secs(10);
+/// Rights that were refused are asked for anew at most this often.
+const REVIEW: Duration = Duration::from_secs(15);
 /// Longest that a server's `Retry-After` is obeyed: it may be wrong, and a lease does not wait.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 /// A refusal's text is read up to here.
@@ -47,6 +50,8 @@ struct Inner {
     open: Open,
     /// When the way was last made.
     opened: Mutex<Instant>,
+    /// When refused rights were last asked for.
+    reviewed: Mutex<Instant>,
     pace: Pace,
     reader: Reader,
     metrics: CallMetrics,
@@ -61,9 +66,9 @@ impl ApiServer {
         metrics: CallMetrics,
     ) -> Result<Self, BoxError> {
         let now = ArcSwap::from_pointee(open().await?);
-        let opened = Mutex::new(Instant::now());
+        let (opened, reviewed) = (Mutex::new(Instant::now()), Mutex::new(Instant::now()));
         let (pace, reader) = (Pace::new(rate), Reader::new(troubles));
-        Ok(Self(Arc::new(Inner { now, open, opened, pace, reader, metrics })))
+        Ok(Self(Arc::new(Inner { now, open, opened, reviewed, pace, reader, metrics })))
     }
 
     /// A client that goes this way.
@@ -109,8 +114,25 @@ impl Inner {
         };
         if lost {
             self.renew().await;
+        } else {
+            self.review(&client).await;
         }
         answer
+    }
+
+    /// Asks for what was refused, unless that was done a moment ago.
+    async fn review(&self, client: &Client) {
+        let refused = self.reader.refused();
+        let Ok(mut reviewed) = self.reviewed.try_lock() else { return };
+        if refused.is_empty() || reviewed.elapsed() < REVIEW {
+            return;
+        }
+        *reviewed = Instant::now();
+        for asked in refused {
+            if let Ok(true) = timeout(DEADLINE, review::is_granted(client, &asked)).await {
+                self.reader.granted(&asked);
+            }
+        }
     }
 
     async fn renew(&self) {

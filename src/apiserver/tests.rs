@@ -90,3 +90,36 @@ async fn a_server_that_is_asked_too_much_is_left_alone_for_as_long_as_it_says_bu
     maps(&way).list(&ListParams::default()).await.unwrap();
     assert!(Duration::from_secs(7) <= start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_asked_for_no_more_is_over_once_it_is_granted() {
+    const FORBIDDEN: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,
+        "message":"configmaps is forbidden: User \"x\" cannot list resource \"configmaps\""}"#;
+    const GRANTED: &str = r#"{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","metadata":{},
+        "spec":{},"status":{"allowed":true}}"#;
+    let troubles = Troubles::default();
+    let (refuses, grants) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
+    let (refusing, granting) = (refuses.clone(), grants.clone());
+    let server = played(move |request| {
+        let about = request.uri().path().contains("selfsubjectaccessreviews");
+        let lists = request.uri().path().ends_with("/configmaps");
+        let refuse = lists && refusing.load(Ordering::Relaxed) == 1;
+        granting.fetch_add(usize::from(about), Ordering::Relaxed);
+        async move {
+            match (about, refuse) {
+                (true, _) => response(201, GRANTED),
+                (_, true) => response(403, FORBIDDEN),
+                _ => response(200, r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#),
+            }
+        }
+    });
+    let way = way(vec![server], &troubles).await;
+    maps(&way).list(&ListParams::default()).await.unwrap_err();
+    assert_eq!(troubles.words().len(), 1);
+    refuses.store(0, Ordering::Relaxed);
+    maps(&way).get("a").await.unwrap();
+    assert_eq!((troubles.words().len(), grants.load(Ordering::Relaxed)), (1, 0), "not with every call");
+    tokio::time::advance(REVIEW).await;
+    maps(&way).get("a").await.unwrap();
+    assert!(troubles.is_empty() && grants.load(Ordering::Relaxed) == 1, "{:?}", troubles.words());
+}

@@ -1,7 +1,9 @@
 //! What an API server's answers say is wrong between it and us: the server, the credentials, a right, a kind.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use http::StatusCode;
 
@@ -20,12 +22,14 @@ const WAY: &str = "way";
 pub struct Reader {
     troubles: Troubles,
     unanswered: AtomicU32,
+    /// What was refused for want of a right, by its trouble's name.
+    refused: Mutex<BTreeMap<String, Asked>>,
 }
 
 impl Reader {
     /// Tells `troubles`.
     pub fn new(troubles: Troubles) -> Self {
-        Self { troubles, unanswered: AtomicU32::new(0) }
+        Self { troubles, unanswered: AtomicU32::new(0), refused: Mutex::default() }
     }
 
     /// The server answered; `words` are those of a refusal.
@@ -40,25 +44,42 @@ impl Reader {
             return self.troubles.comes(CREDENTIALS.to_owned(), words.to_owned());
         }
         self.troubles.over(CREDENTIALS);
-        let Asked { verb, resource, namespace, .. } = asked;
-        let right = format!("right {} {resource} {namespace:?}", verb.as_str());
+        let resource = &asked.resource;
         let kind = format!("kind {resource}");
+        if is_granted(status) {
+            self.granted(asked);
+        }
         match status {
             StatusCode::FORBIDDEN
                 if !is_optional(asked) && words.is_some_and(|words| words.contains("cannot ")) =>
             {
+                let right = right(asked);
+                self.with(|refused| refused.insert(right.clone(), asked.clone()));
                 self.troubles.comes(right, refused(asked));
             }
             StatusCode::NOT_FOUND if is_unknown_kind(asked) => {
                 let words = format!("crds: {resource} is missing: kubectl apply -f crds/");
                 self.troubles.comes(kind, words);
             }
-            status if status.is_success() => {
-                self.troubles.over(&right);
-                self.troubles.over(&kind);
-            }
+            status if status.is_success() => self.troubles.over(&kind),
             _ => {}
         }
+    }
+
+    /// The account may do this.
+    pub fn granted(&self, asked: &Asked) {
+        let right = right(asked);
+        self.with(|refused| refused.remove(&right));
+        self.troubles.over(&right);
+    }
+
+    /// What was refused for want of a right, and not granted since.
+    pub fn refused(&self) -> Vec<Asked> {
+        self.with(|refused| refused.values().cloned().collect())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Asked>) -> T) -> T {
+        act(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// No answer came.
@@ -78,6 +99,18 @@ impl Reader {
     pub fn not_opened(&self, error: &(dyn Error + 'static)) {
         self.troubles.comes(WAY.to_owned(), format!("kubeconfig: {}", Chain(error)));
     }
+}
+
+fn right(Asked { verb, resource, namespace, .. }: &Asked) -> String {
+    format!("right {} {resource} {namespace:?}", verb.as_str())
+}
+
+/// Whether the server came as far as to look for the object: rights are asked before. It need not be there, and what it
+/// is asked for once may be never asked for again.
+fn is_granted(status: StatusCode) -> bool {
+    let before =
+        matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
+    !before && !status.is_server_error()
 }
 
 /// What the cluster's nodes have left is told to who may look; nobody needs it.
@@ -124,6 +157,13 @@ mod tests {
         );
         reader.answered(&secrets, StatusCode::OK, None);
         assert!(troubles.words().is_empty());
+        reader.answered(&secrets, StatusCode::FORBIDDEN, forbidden);
+        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::INTERNAL_SERVER_ERROR] {
+            reader.answered(&secrets, status, None);
+            assert_eq!(troubles.words(), words, "it may have been said before rights were asked");
+        }
+        reader.answered(&secrets, StatusCode::NOT_FOUND, None);
+        assert!(troubles.words().is_empty(), "who is told that there is none may look");
         reader.answered(&secrets, StatusCode::FORBIDDEN, Some("exceeded quota"));
         assert!(troubles.words().is_empty(), "a quota is no right");
     }

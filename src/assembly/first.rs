@@ -20,6 +20,7 @@ use crate::controllers::shared::context::Role;
 use crate::domain::marks::OwnerId;
 use crate::domain::secret::Secret;
 use crate::process::Shutdown;
+use crate::telemetry::chain::Chain;
 
 /// A standby that waits for its node to be made looks for it so often.
 const LOOK: Duration = Duration::from_millis(500);
@@ -67,7 +68,7 @@ impl First<'_> {
                 Role::Active => match self.make(client, &fence).await {
                     // Whoever is active now goes on with it.
                     Err(error) if stand.now().0 != role => {
-                        warn!(error = %format!("{error:#}"), "the term ended during the start")
+                        warn!(error = %Chain(error.as_ref()), "the term ended during the start")
                     }
                     made => return made.map(Some),
                 },

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::retry::{Class, retry_in};
 use crate::process::{Ready, Shutdown};
+use crate::telemetry::chain::Chain;
 
 /// Longest pause between two tries: whoever puts something right watches.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ impl Patience {
             if !may_pass(&error) {
                 return Err(error);
             }
-            waiting.waits(format!("{error:#}"));
+            waiting.waits(Chain(error.as_ref()).to_string());
             let pause = retry_in(Class::Transient, failures, 0.5).unwrap_or(LONGEST).min(LONGEST);
             failures = failures.saturating_add(1);
             tokio::select! {

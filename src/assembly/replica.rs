@@ -178,7 +178,7 @@ impl Replica {
         if let Some(path) = &settings.old_config
             && let Err(error) = plane::import_old_config(&ctx.client, path, settings).await
         {
-            warn!(error = %format!("{error:#}"), "the old configuration is not imported yet");
+            warn!(error = %Chain(error.as_ref()), "the old configuration is not imported yet");
         }
     }
 

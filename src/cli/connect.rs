@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::core::Status;
 use kube::{Client, Config};
 
 use crate::api::SYSTEM_NAMESPACE;
@@ -219,7 +220,8 @@ impl Plane {
 
     fn failure(&self, what: &str, error: kube::Error) -> CliError {
         match error {
-            kube::Error::Api(status) if status.code == 404 && status.reason == "NotFound" => {
+            // An object that is missing is named; where the kind is, there is nothing to name.
+            kube::Error::Api(status) if status.code == 404 && names_one(&status) => {
                 CliError::NotFound(format!("there is no {what}"))
             }
             kube::Error::Api(status) if status.code == 404 => CliError::failed(format!(
@@ -245,4 +247,8 @@ impl Plane {
             error => CliError::Failed(anyhow::Error::new(error).context(what.to_owned())),
         }
     }
+}
+
+fn names_one(status: &Status) -> bool {
+    status.details.as_ref().is_some_and(|details| !details.name.is_empty())
 }

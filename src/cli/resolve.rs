@@ -2,6 +2,7 @@
 //! (EDNS client subnet), taken from line tables, and shows what came back; it computes no answer itself.
 
 pub mod samples;
+pub mod server;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -23,8 +24,8 @@ use crate::cli::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::output::{Out, Text, Tone};
 use crate::cli::resolve::samples::{Sample, samples};
+use crate::cli::resolve::server::server;
 use crate::cli::words::Lang;
-use crate::config::DEFAULT_DNS;
 use crate::dns::ask::{Reply, ask};
 use crate::domain::names::{DnsName, FieldError};
 
@@ -42,9 +43,9 @@ pub struct ResolveArgs {
     /// Asks on behalf of this network instead of lines' samples; several by commas
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     subnet: Vec<String>,
-    /// The server to ask
-    #[arg(long, value_name = "ADDR[:PORT]", default_value = DEFAULT_DNS, env = "COCOASYNCER_SERVER")]
-    server: String,
+    /// The server to ask; left out: 127.0.0.1:1053, or with `kubectl cocoa` the one behind the cluster's DNS Service
+    #[arg(long, value_name = "ADDR[:PORT]", env = "COCOASYNCER_SERVER")]
+    server: Option<String>,
     /// Line table to take each line's sample from; left out: those in the control plane
     #[arg(long = "line-table", value_name = "FILE", value_delimiter = ',', env = "COCOASYNCER_LINE_TABLE")]
     line_tables: Vec<PathBuf>,
@@ -73,7 +74,7 @@ struct Row {
 /// Asks and shows.
 pub async fn show(args: ResolveArgs, ctx: &mut Ctx<'_>) -> Result<ExitCode, CliError> {
     let name = DnsName::parse(&args.name, "NAME")?;
-    let server = server(&args.server)?;
+    let server = server(args.server.as_deref(), ctx).await?;
     let families = families(args.kind.as_deref())?;
     let asked = match args.subnet.is_empty() {
         false => subnets(&args.subnet)?,
@@ -170,14 +171,6 @@ fn write(rows: &[Row], out: &mut Out, lang: Lang) -> Result<(), CliError> {
         lang.pick("TIME", "用时"),
     ];
     out.table(head, cells.collect())
-}
-
-fn server(text: &str) -> Result<SocketAddr, FieldError> {
-    let with_port =
-        text.parse().or_else(|_| text.trim_matches(['[', ']']).parse().map(|ip| SocketAddr::new(ip, 53)));
-    with_port.map_err(|_| {
-        FieldError::new("--server", format!("{text:?} is not an address: write e.g. 127.0.0.1:1053"))
-    })
 }
 
 fn families(kind: Option<&str>) -> Result<Vec<Family>, FieldError> {
@@ -290,11 +283,7 @@ CU    192.0.2.0/24  A     no record         1 ms
     }
 
     #[test]
-    fn a_server_and_a_subnet_are_read_as_people_write_them() {
-        assert_eq!(server("192.0.2.1").unwrap().port(), 53);
-        assert_eq!(server("[::1]").unwrap().port(), 53);
-        assert_eq!(server("[::1]:1053").unwrap().port(), 1053);
-        assert_eq!(server("ns.example.com").unwrap_err().field, "--server");
+    fn a_subnet_is_read_as_people_write_it() {
         assert_eq!(subnets(&["192.0.2.7".into()]).unwrap()[0].subnet.unwrap().to_string(), "192.0.2.7/32");
         assert_eq!(subnets(&["192.0.2.0/40".into()]).unwrap_err().field, "--subnet");
         assert_eq!(families(Some("MX")).unwrap_err().field, "--type");

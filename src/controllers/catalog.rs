@@ -18,6 +18,7 @@ use crate::catalog::library::Library;
 use crate::catalog::sources::{Map, MapKey, Sources};
 use crate::controllers::stores::within;
 use crate::domain::scope::Scope;
+use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::catalog::CatalogMetrics;
 use crate::watching::objects;
 
@@ -162,7 +163,7 @@ impl Keeper {
 
     fn interrupted(&mut self, place: &Place, error: &watcher::Error) {
         if !self.said.interrupted {
-            warn!(error = %error, "watch of the catalogue's ConfigMaps interrupted, it goes on by itself");
+            warn!(error = %Chain(error), "watch of the catalogue's ConfigMaps interrupted, it goes on by itself");
         }
         self.said.interrupted = true;
         // It begins anew.

@@ -22,6 +22,7 @@ use crate::domain::names::{DnsName, FieldError};
 use crate::domain::zone::content::NameServer;
 use crate::providers::DnsProvider;
 use crate::providers::local::LocalProvider;
+use crate::telemetry::chain::Chain;
 
 /// Takes and forgets line tables by their source's name.
 pub trait LineTableSink: Send + Sync {
@@ -82,7 +83,7 @@ pub async fn run(
             if ctx.role == Role::Standby && vanishes(&local, &retained, &snapshot) {
                 // The active replica may have noted that its records stay. Where that can't be read they stay.
                 if let Err(error) = retained.reload(&ctx.client).await {
-                    warn!(error = %error, "retained records are not read anew");
+                    warn!(error = %Chain(&error), "retained records are not read anew");
                 }
             }
             if let Err(error) = zones(&local, &name_servers, &retained, &snapshot, &seeded) {
@@ -116,7 +117,7 @@ async fn note(ctx: &Context, local: &LocalProvider, serials: &Serials) {
         Noting::All => local.serials(),
     };
     if let Err(error) = serials.note(&ctx.client, &wanted).await {
-        warn!(error = %error, "a zone's serial may fall at the next start: it could not be noted");
+        warn!(error = %Chain(&error), "a zone's serial may fall at the next start: it could not be noted");
     }
 }
 

@@ -25,6 +25,7 @@ use crate::api::{ORIGIN_LABEL, ORIGIN_MANIFESTS};
 use crate::controllers::manifests::files::{digest, files};
 use crate::controllers::manifests::read::{FILE_ANNOTATION, Folder, Key, Manifest};
 use crate::domain::retry::{Class, retry_in};
+use crate::telemetry::chain::Chain;
 
 /// Field manager of what the folder says.
 pub const FIELD_MANAGER: &str = "cocoasyncer/manifests";
@@ -154,7 +155,7 @@ impl Manifests {
         let discovery = match discover(&self.client).await {
             Ok(discovery) => discovery,
             Err(error) => {
-                warn!(error = %error, "the server's kinds can't be read; manifests wait");
+                warn!(error = %Chain(&error), "the server's kinds can't be read; manifests wait");
                 pass.failed = due.len();
                 return pass;
             }
@@ -236,11 +237,11 @@ impl Manifests {
         match wait {
             Some(wait) => {
                 pass.failed += 1;
-                warn!(place = %manifest.place, object = %manifest.key, error = %error, retry_in = ?wait, "not applied");
+                warn!(place = %manifest.place, object = %manifest.key, error = %Chain(error), retry_in = ?wait, "not applied");
             }
             None => {
                 pass.refused += 1;
-                warn!(place = %manifest.place, object = %manifest.key, error = %error, "refused; mend the file");
+                warn!(place = %manifest.place, object = %manifest.key, error = %Chain(error), "refused; mend the file");
             }
         }
         let next = wait.map(|wait| Instant::now() + wait);
@@ -270,7 +271,7 @@ impl Manifests {
             Ok(Ok(listed)) => listed,
             Ok(Err(kube::Error::Api(status))) if matches!(status.code, 403..=405) => return true,
             Ok(Err(error)) => {
-                warn!(kind = %resource.kind, error = %error, "can't be listed; nothing of it is deleted");
+                warn!(kind = %resource.kind, error = %Chain(&error), "can't be listed; nothing of it is deleted");
                 return false;
             }
             Err(_) => return false,
@@ -286,7 +287,7 @@ impl Manifests {
                     pass.deleted += 1;
                 }
                 Err(error) => {
-                    warn!(kind = %resource.kind, name = %id(&object), error = %error, "not deleted");
+                    warn!(kind = %resource.kind, name = %id(&object), error = %Chain(&error), "not deleted");
                     whole = false;
                 }
             }

@@ -26,6 +26,7 @@ use crate::domain::marks::OwnerId;
 use crate::domain::names::ObjectId;
 use crate::domain::secret::Secret;
 use crate::domain::view::{AccountView, ClusterView, LineView, NodeView, ServiceView};
+use crate::telemetry::chain::Chain;
 use crate::wire::cluster::MAX_ACCOUNT_DATA;
 use crate::wire::read::MAX_TEXT;
 
@@ -96,7 +97,7 @@ pub async fn run(
                 Ok(None) => {}
                 Err(error) => {
                     if ctx.said.fails(GENERATION.to_owned(), &error.to_string()) {
-                        warn!(error = %error, "the cluster's generation is not known: the view stays as it was");
+                        warn!(error = %Chain(&error), "the cluster's generation is not known: the view stays as it was");
                     }
                 }
             }

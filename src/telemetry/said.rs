@@ -40,6 +40,14 @@ impl<K: Ord> Said<K> {
         self.with(|said| said.remove(about).is_some())
     }
 
+    /// Whether `about` was said to fail, and is not well since.
+    pub fn is_failing<Q: Ord + ?Sized>(&self, about: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.with(|said| said.contains_key(about))
+    }
+
     /// Forgets all but those that `fail` still.
     pub fn keep(&self, mut fail: impl FnMut(&K) -> bool) {
         self.with(|said| said.retain(|about, _| fail(about)));
@@ -61,6 +69,7 @@ mod tests {
         assert!(!said.fails("zone", "unreachable"));
         assert!(said.fails("other", "unreachable"), "another thing");
         assert!(said.fails("zone", "credentials"), "another failure");
+        assert!(said.is_failing("zone") && !said.is_failing("node"));
         assert!(said.is_well("zone"));
         assert!(!said.is_well("zone"), "its end is told once too");
         assert!(said.fails("zone", "credentials"));

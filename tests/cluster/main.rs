@@ -12,10 +12,13 @@ mod support;
 
 mod clock;
 mod definitions;
+mod handover;
 mod pod_security;
 mod proxy;
 mod recovery;
 mod restricted;
+mod terms;
+mod used;
 mod watching;
 mod weather;
 mod world;

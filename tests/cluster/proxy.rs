@@ -161,7 +161,7 @@ async fn one_call_in_five_fails_and_the_same_ones_again_with_the_same_seed() {
             codes.push(code);
         }
         let failed = codes.iter().filter(|code| **code != 404).count();
-        assert!((8..35).contains(&failed), "{failed} of 100 failed");
+        assert_eq!(failed, 20);
         assert!(!codes.contains(&409), "nobody answers a read so");
         assert!(codes.contains(&429) && codes.contains(&500), "{codes:?}");
         runs.push(codes);

@@ -41,6 +41,8 @@ async fn versions(world: &World) -> BTreeMap<String, String> {
 async fn one_call_in_five_fails_and_everything_is_written_once() {
     let (world, replica) = settled().await;
     let faults = [Fault::Conflict, Fault::TooMany, Fault::Internal, Fault::Unheard];
+    // What it took to come this far met no fault, and would count for nothing.
+    replica.proxy.ledger().forget();
     replica.proxy.fail_one_in(5, &faults, 5);
     let asking = Asking::begin(vec![replica.site.at.dns], "www");
     let more: Vec<String> = (0..12).map(|number| format!("more-{number}")).collect();
@@ -70,7 +72,9 @@ async fn one_call_in_five_fails_and_everything_is_written_once() {
     world.wrote_nothing_twice();
     let calls = replica.proxy.ledger().calls();
     let met = calls.iter().filter(|call| call.injected).count();
-    assert!(9 < met, "only {met} of {} calls failed: the test proves little", calls.len());
+    // Of every five one, but that an apply which creates is noted twice.
+    assert!((16..=24).contains(&(100 * met / calls.len())), "{met} of {} calls failed", calls.len());
+    assert!(20 < met, "{met} failures prove little");
 }
 
 /// Shuts the door for `time` while a service is made behind the operator's back; then all must be as if nothing had

@@ -62,11 +62,8 @@ impl World {
         ali.add_zone("acme", "example.com", Edition::EnterpriseUltimate);
         ali.no_limits();
         let world = Self { cluster, account, ali };
-        // Exactly what the chart gives its ServiceAccount.
-        for object in installed() {
-            if RIGHTS.contains(&object["kind"].as_str().unwrap_or_default()) {
-                world.apply(object).await;
-            }
+        for object in rights() {
+            world.apply(object).await;
         }
         world.apply(world.platform()).await;
         world
@@ -124,12 +121,18 @@ impl World {
         self.apply(object).await;
     }
 
-    /// A replica that does not run yet.
+    /// A replica that does not run yet, for the system namespace.
     pub async fn replica(&self, flags: &[&str]) -> Replica {
+        self.replica_within(&[SYSTEM_NAMESPACE], flags).await
+    }
+
+    /// The same for these namespaces; none: for all.
+    pub async fn replica_within(&self, namespaces: &[&str], flags: &[&str]) -> Replica {
         let proxy = self.cluster.proxy().await;
         let token = self.cluster.token(&proxy, &self.account).await;
         let mut all = vec!["--lines", "default,CT", "--public-address", ADDRESS];
-        all.extend(["--address", "http://site.invalid", "--namespaces", SYSTEM_NAMESPACE]);
+        all.extend(["--address", "http://site.invalid"]);
+        namespaces.iter().for_each(|namespace| all.extend(["--namespaces", namespace]));
         all.extend(flags);
         let site = Site::in_cluster(NODE, &proxy.kubeconfig(&token), &all);
         Replica { site, proxy }
@@ -246,6 +249,12 @@ async fn clear(cluster: &Cluster) {
     empty::<Secret>(client).await;
     empty::<ConfigMap>(client).await;
     empty::<Lease>(client).await;
+}
+
+/// Exactly what the chart gives its ServiceAccount.
+pub fn rights() -> Vec<Value> {
+    let all = installed().into_iter();
+    all.filter(|object| RIGHTS.contains(&object["kind"].as_str().unwrap_or_default())).collect()
 }
 
 /// What `kubectl apply` of the whole chart makes: the objects of `manifests/install.yaml`.

@@ -29,9 +29,9 @@ fn is_fresh(file: &str, now: &str) {
 }
 
 /// What a script of the project prints.
-fn printed(script: &str) -> String {
+fn printed(script: &str, arguments: &[&str]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script);
-    let output = Command::new(path).output().unwrap();
+    let output = Command::new(path).args(arguments).output().unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -39,7 +39,8 @@ fn printed(script: &str) -> String {
 #[test]
 fn the_charts_files_are_what_the_code_and_its_values_print() {
     is_fresh("charts/cocoasyncer/files/rbac.yaml", &rbac::yaml().unwrap());
-    is_fresh("charts/cocoasyncer/README.md", &printed("chart-readme.sh"));
+    is_fresh("charts/cocoasyncer/README.md", &printed("chart-readme.sh", &[]));
+    is_fresh("docs/operations/values.md", &printed("chart-readme.sh", &["--page"]));
     // That a value has its words is the README's own business.
     assert!(!read("charts/cocoasyncer/README.md").contains("` | |"), "a value without a description");
     let chart = read("charts/cocoasyncer/Chart.yaml");
@@ -52,10 +53,10 @@ fn the_charts_files_are_what_the_code_and_its_values_print() {
 #[test]
 fn the_manifests_are_rendered_from_the_chart_as_it_is() {
     // What Helm makes of it is compared where Helm is, in `helm::manifests`; here, that nothing has changed since.
-    let digest = printed("chart-digest.sh");
+    let digest = printed("chart-digest.sh", &[]);
     let head = read("manifests/base/operator.yaml").lines().next().unwrap_or_default().to_owned();
     assert!(head.contains(digest.trim()), "manifests/base/operator.yaml is stale: run `make generate`");
-    is_fresh("manifests/install.yaml", &printed("install-manifest.sh"));
+    is_fresh("manifests/install.yaml", &printed("install-manifest.sh", &[]));
 }
 
 fn read(file: &str) -> String {

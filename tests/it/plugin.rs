@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cocoasyncer::controlplane::ControlPlane;
+use serde_json::json;
 
 use crate::conformance::kubectl::binary;
+use crate::support::objects::service;
 use crate::support::process::{PROGRAM, Site, wait};
 use crate::support::ran::{Ran, run};
 
@@ -76,8 +78,30 @@ async fn a_site_is_seen_drained_and_brought_back_by_kubectl() {
         .kubectl(&["cocoa", "drain", "nobody"])
         .await
         .refused(3, &["there is no CocoaNode nobody", "shanghai"]);
+    resolves(&site, &person).await;
     let help = person.kubectl(&["cocoa", "--help"]).await.done();
     assert!(help.contains("Usage: kubectl cocoa"), "{help}");
+}
+
+/// The cluster's own DNS Service is asked, once it has an address.
+async fn resolves(site: &Site, person: &Person) {
+    let ask = ["cocoa", "resolve", "www.example.com"];
+    person.kubectl(&ask).await.refused(3, &["there is no DNS Service", "--server"]);
+    site.apply(service("www")).await.unwrap();
+    site.answers("www.example.com", "192.0.2.0/26", "203.0.113.1").await;
+    let mut dns = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "cocoasyncer-dns", "namespace": "default", "labels": {"app.kubernetes.io/name": "cocoasyncer"},
+        },
+        "spec": {"ports": [{"name": "dns-udp", "port": site.at.dns.port(), "protocol": "UDP"}]},
+    });
+    site.apply(dns.clone()).await.unwrap();
+    person.kubectl(&ask).await.refused(1, &["default/cocoasyncer-dns has no address outside", "--server"]);
+    dns["spec"]["externalIPs"] = json!([site.at.dns.ip()]);
+    site.apply(dns).await.unwrap();
+    let told = person.kubectl(&ask).await.done();
+    assert!(told.contains("203.0.113.1"), "{told}");
 }
 
 #[tokio::test]
@@ -102,7 +126,8 @@ async fn what_is_missing_is_told_with_what_to_do() {
     bound.write_kubeconfig(&file).unwrap();
     let serving = tokio::spawn(bound.serve(std::future::pending()));
     let person = Person::new(file.clone());
-    person.kubectl(&["cocoa", "status"]).await.refused(3, &["there is no CocoaNode"]);
+    let said = &["does not know the kind of CocoaNode", "is it installed there"];
+    person.kubectl(&["cocoa", "status"]).await.refused(1, said);
     let contexts = &["--context", "the kubeconfig has the contexts: cocoasyncer"];
     person.kubectl(&["cocoa", "status", "--context", "prod"]).await.refused(2, contexts);
     let stranger = Person::new(file.clone()).changed(|text| text.replace("token: ", "token: x"));

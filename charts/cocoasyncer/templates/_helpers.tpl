@@ -13,8 +13,9 @@
 {{- end }}
 
 {{/* Name of what has no namespace: of two releases of one name in different namespaces neither may get the other's. */}}
+{{/* A lint may know no namespace; a name can't begin with a hyphen. */}}
 {{- define "cocoasyncer.clusterName" -}}
-{{- printf "%s-%s" .Release.Namespace (include "cocoasyncer.fullname" .) }}
+{{- printf "%s-%s" .Release.Namespace (include "cocoasyncer.fullname" .) | trimPrefix "-" }}
 {{- end }}
 
 {{- define "cocoasyncer.selector" -}}

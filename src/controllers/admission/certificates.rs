@@ -120,7 +120,7 @@ impl Certificates {
             };
             match &trouble {
                 Some(error) if said != trouble => {
-                    warn!(%error, "the API server can't ask the webhook, and stores what it would have asked about")
+                    warn!(error = %error, "the API server can't ask the webhook, and stores what it would have asked about")
                 }
                 None if said.is_some() => info!("the API server can ask the webhook"),
                 _ => {}

@@ -18,6 +18,7 @@ use crate::controllers::shared::chance::chance;
 use crate::domain::app::phase::Doing;
 use crate::domain::retry::{Class, retry_in};
 use crate::runtimes::{Clear, Runtime};
+use crate::telemetry::chain::Chain;
 
 /// Longest that a removal may take; what is left is removed by the next turn.
 const CLEAR_DEADLINE: Duration = Duration::from_secs(600);
@@ -56,7 +57,7 @@ pub async fn turn(worker: &mut Worker, app: &App) -> Duration {
         Err(kube::Error::Api(status)) if status.is_not_found() => LAST,
         // Most often our own status was faster: the next turn reads the object as it is now.
         Err(error) => {
-            debug!(app = %worker.key, error = %error, "finalizer not removed yet");
+            debug!(app = %worker.key, error = %Chain(&error), "finalizer not removed yet");
             worker.stuck = worker.stuck.max(1);
             Duration::from_millis(100)
         }

@@ -13,6 +13,7 @@ use crate::api::service::{ManagedService, ManagedServiceSpec};
 use crate::controllers::app::choices::{gone_is_fine, in_time, secret_name};
 use crate::controllers::app::worker::Worker;
 use crate::domain::names::DnsName;
+use crate::telemetry::chain::Chain;
 
 /// Makes the service of an App's domain what the App says; what is in the way becomes a note.
 pub async fn follow(worker: &mut Worker, app: &App) {
@@ -76,7 +77,9 @@ async fn remove(worker: &Worker, service: &ManagedService) {
     let (name, params) = (service.name_any(), DeleteParams::default());
     match gone_is_fine(in_time(api.delete(&name, &params)).await.map(|_| ())) {
         Ok(()) => info!(app = %worker.key, service = %id(service), "its name is served no more"),
-        Err(error) => warn!(app = %worker.key, error = %error, "the service of its domain is not removed"),
+        Err(error) => {
+            warn!(app = %worker.key, error = %Chain(&error), "the service of its domain is not removed")
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::domain::app::observed::Observed;
 use crate::domain::app::phase::Doing;
 use crate::domain::app::plan::{Plan, Step, waves};
 use crate::runtimes::{Kind, RuntimeError};
+use crate::telemetry::chain::Chain;
 
 /// A pull's progress is written at most so often.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -114,7 +115,7 @@ impl Worker {
         if error.kind == Kind::PortTaken && self.reporter.draft.revision.is_none() {
             // It was free when it was chosen and never used since: another one does as well.
             if let Err(error) = forget_ports(&self.ctx, &self.key).await {
-                warn!(app = %self.key, error = %error, "the ports that were chosen are not forgotten");
+                warn!(app = %self.key, error = %Chain(&error), "the ports that were chosen are not forgotten");
             }
         }
         self.fail(At::Step(step), refusal);

@@ -26,6 +26,7 @@ use crate::domain::app::verdict::Backend;
 use crate::domain::app::workload::Check;
 use crate::domain::retry::{Class, retry_in};
 use crate::runtimes::{Runtime, RuntimeError};
+use crate::telemetry::chain::Chain;
 
 /// Images are pulled; the old version runs.
 const PULLING: &str = "Pulling";
@@ -199,7 +200,7 @@ impl Worker {
         for number in old {
             self.drop_copies(to, number).await;
             if let Err(error) = revision::remove(&self.ctx, &self.key, number).await {
-                warn!(app = %self.key, number, error = %error, "an old revision is not removed");
+                warn!(app = %self.key, number, error = %Chain(&error), "an old revision is not removed");
             }
         }
         self.ctx.metrics.upgraded(true);

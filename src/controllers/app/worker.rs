@@ -31,6 +31,7 @@ use crate::domain::app::phase::{Doing, Phase, STEADY, is_steady, judge};
 use crate::domain::app::plan::{Plan, plan};
 use crate::domain::retry::Class;
 use crate::runtimes::{Kind, Runtime, RuntimeError};
+use crate::telemetry::chain::Chain;
 use crate::telemetry::round::Round;
 
 /// At rest an application is looked at after this long, whatever was or wasn't heard of it.
@@ -307,7 +308,7 @@ impl Worker {
                     warn!(app = %self.key, "its template is too large to be kept: it follows the catalogue");
                 }
             }
-            Err(error) => warn!(app = %self.key, error = %error, "its revision is not written yet"),
+            Err(error) => warn!(app = %self.key, error = %Chain(&error), "its revision is not written yet"),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::controllers::lease::fence::{LOOK, Standing, Ticks};
 use crate::controllers::lease::object::{object, record};
 use crate::controllers::shared::context::Clock;
 use crate::domain::lease::{Bid, Election, Failure, Step, Timing};
+use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::lease::LeaseMetrics;
 use crate::watching;
 
@@ -109,7 +110,7 @@ impl Keeper {
                 self.lease = lease;
                 self.mended();
             }
-            Ok(Err(error)) => self.failed("read", Failure::Unknown, &error.to_string()),
+            Ok(Err(error)) => self.failed("read", Failure::Unknown, &Chain(&error).to_string()),
             Err(_) => self.failed("read", Failure::Unknown, "no answer in time"),
         }
     }
@@ -134,7 +135,7 @@ impl Keeper {
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_already_exists() => {
                 self.election.failed(self.now(), Failure::Conflict);
             }
-            Ok(Err(error)) => self.failed("write", Failure::Unknown, &error.to_string()),
+            Ok(Err(error)) => self.failed("write", Failure::Unknown, &Chain(&error).to_string()),
             Err(_) => self.failed("write", Failure::Unknown, "no answer in time"),
         }
     }

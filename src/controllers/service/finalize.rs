@@ -19,6 +19,7 @@ use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controllers::snapshot::Managed;
 use crate::domain::names::ObjectId;
 use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, id_of};
+use crate::telemetry::chain::Chain;
 
 /// Sets the finalizer where it is missing; returns the services where that failed.
 pub async fn add(ctx: &Context, services: &[Managed]) -> BTreeSet<ObjectId> {
@@ -37,7 +38,7 @@ pub async fn add(ctx: &Context, services: &[Managed]) -> BTreeSet<ObjectId> {
             }
             Err(error) => {
                 if ctx.said.fails(about(&id), &error.to_string()) {
-                    warn!(service = %id, error = %error, "finalizer not set");
+                    warn!(service = %id, error = %Chain(&error), "finalizer not set");
                 }
                 Some(id)
             }
@@ -84,7 +85,7 @@ pub async fn remove(
         }
         if service.retain && !standing.is_empty() {
             if let Err(error) = retained.keep(&ctx.client, zone, standing).await {
-                warn!(service = %service.id, error = %error, "records to retain not noted, the service waits");
+                warn!(service = %service.id, error = %Chain(&error), "records to retain not noted, the service waits");
                 continue;
             }
             info!(service = %service.id, "deleted, its records stay");
@@ -115,14 +116,20 @@ pub async fn release_object(ctx: &Context, object: &ManagedService) {
         }
         // Somebody was faster, most often our own status: that wakes us with the object as it is now.
         Err(kube::Error::Api(status)) if status.is_conflict() => {
+            ctx.said.fails(about, &status.reason);
             debug!(service = %name, "finalizer not removed yet")
         }
         Err(error) => {
             if ctx.said.fails(about, &error.to_string()) {
-                warn!(service = %name, error = %error, "finalizer not removed");
+                warn!(service = %name, error = %Chain(&error), "finalizer not removed");
             }
         }
     }
+}
+
+/// Whether a service's finalizer could not be written as it shall stand.
+pub fn is_open(ctx: &Context, service: &ObjectId) -> bool {
+    ctx.said.is_failing(&about(service))
 }
 
 fn about(id: &ObjectId) -> String {

@@ -35,6 +35,8 @@ pub struct Notes {
     contended: BTreeMap<RecordKey, Quarrel>,
     /// Creations that have begun and don't carry our mark yet.
     pub begun: BTreeMap<RecordKey, Values>,
+    /// Turns in a row after which a status or a finalizer did not stand as it shall.
+    open: u32,
 }
 
 struct Taken {
@@ -184,6 +186,15 @@ impl Notes {
         let now = Instant::now();
         let left = self.contended.iter().filter(|(_, quarrel)| now < quarrel.until);
         wish.contended = left.map(|(key, _)| key.clone()).collect();
+    }
+}
+
+impl Notes {
+    /// How long to wait, where `wait` would do: not for the next look, where the API server took not all that is to be
+    /// written there.
+    pub fn unless_open(&mut self, open: bool, wait: Duration) -> Duration {
+        self.open = if open { self.open.saturating_add(1) } else { 0 };
+        if open { wait.min(turn_wait(Class::Transient, self.open)) } else { wait }
     }
 }
 

@@ -145,6 +145,11 @@ impl Zone {
         &self.notes
     }
 
+    /// See [`Notes::unless_open`].
+    pub fn unless_open(&mut self, open: bool, wait: Duration) -> Duration {
+        self.notes.unless_open(open, wait)
+    }
+
     /// A wish as this zone can have it: its lines, its TTLs, and without what other nodes write.
     pub fn fit(&mut self, mut wish: Wish) -> Wish {
         wish.fit(&self.limits);

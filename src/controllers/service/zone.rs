@@ -16,6 +16,7 @@ use crate::controllers::service::sync::{Done, Failed, Why, Zone};
 use crate::controllers::service::written::Written;
 use crate::controllers::service::{finalize, measure, report};
 use crate::controllers::shared::context::{Context, Role};
+use crate::controllers::shared::report::is_open as status_is_open;
 use crate::controllers::snapshot::{Managed, RESYNC, Snapshot};
 use crate::domain::causes::put_right;
 use crate::domain::dns_plan::{Change, DnsPlan, Found, FoundZone, Held};
@@ -161,12 +162,21 @@ impl Worker {
         } else {
             self.report(&zone, services, false).await;
         }
-        self.zone = Some(zone);
-        match (&self.last, self.due) {
+        let wait = match (&self.last, self.due) {
             (Some((_, done)), _) if !done.left.is_empty() => Duration::ZERO,
             (_, None) => RESYNC,
             (_, Some(due)) => due.saturating_duration_since(Instant::now()).max(Duration::from_millis(10)),
-        }
+        };
+        let open = services.iter().any(|managed| self.is_open(managed));
+        let wait = zone.unless_open(open, wait);
+        self.zone = Some(zone);
+        wait
+    }
+
+    /// Whether the API server has yet to take something of a service.
+    fn is_open(&self, managed: &Managed) -> bool {
+        let status = managed.object().is_some_and(|object| status_is_open(&self.ctx, object));
+        status || finalize::is_open(&self.ctx, &managed.service.id)
     }
 
     /// Makes the changes of a plan, a slice at a time; gives way as soon as the world has changed, or the end was asked
@@ -244,7 +254,7 @@ impl Worker {
         if done.left.is_empty() && mine {
             let owned = |name: &DnsName| wish.names.contains_key(name) && !wish.frozen.contains(name);
             if let Err(error) = self.retained.forget(&self.ctx.client, &self.id.zone, owned).await {
-                warn!(zone = %self.id.zone, error = %error, "retained records that a service owns again are not forgotten yet");
+                warn!(zone = %self.id.zone, error = %Chain(&error), "retained records that a service owns again are not forgotten yet");
             }
         }
     }

@@ -117,6 +117,12 @@ where
     }
 }
 
+/// Whether an object's status could not be written when that was last tried.
+pub fn is_open<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K) -> bool {
+    let meta = object.meta();
+    ctx.said.is_failing(&format!("{} {:?} {:?}", K::kind(&()), meta.namespace, meta.name))
+}
+
 /// Publishes an event; a failure is logged and forgotten, since the status says the same. A good one tells of one
 /// change and stands for itself; a bad one of the same reason as one before only counts it up, so its words must hold
 /// for both.
@@ -141,7 +147,7 @@ pub async fn publish(
         Ok(Ok(())) => {
             ctx.said.is_well(EVENTS);
         }
-        Ok(Err(error)) => lost(ctx, reason, &error.to_string()),
+        Ok(Err(error)) => lost(ctx, reason, &Chain(&error).to_string()),
         Err(_) => lost(ctx, reason, "no answer in time"),
     }
 }

@@ -186,10 +186,10 @@ async fn hostile_bodies_end_themselves_and_nobody_else() {
     assert_eq!(hook.raw(bundle, now, get).await.0, 405);
     let elsewhere = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(hook.raw(bundle, now, elsewhere).await.0, 404);
-    let long = [b"POST /admission HTTP/1.1\r\nx: ", &vec![b'a'; 100 << 10][..], b"\r\n\r\n"].concat();
-    // What is left of it may cut the connection before the refusal is read.
-    let refused = hook.raw(bundle, now, &long).await.0;
-    assert!([431, 400, 0].contains(&refused), "{refused}");
+    let mut long = b"POST /admission HTTP/1.1\r\nx: ".to_vec();
+    // As much as is read of a head, and not more: what is left unread would cut the connection under the refusal.
+    long.resize(64 << 10, b'a');
+    assert_eq!(hook.raw(bundle, now, &long).await.0, 431);
     let mut plain = TcpStream::connect(hook.at).await.unwrap();
     plain.write_all(get).await.unwrap();
     let mut answer = Vec::new();

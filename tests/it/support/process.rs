@@ -220,6 +220,12 @@ impl Site {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    /// The number of its process, which was started.
+    #[allow(dead_code, reason = "the tests of a cluster are a binary of their own")]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// SIGKILL, as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

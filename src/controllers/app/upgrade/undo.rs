@@ -14,6 +14,7 @@ use crate::domain::app::observed::Observed;
 use crate::domain::app::plan::{Step, plan, waves};
 use crate::domain::app::verdict::Backend;
 use crate::runtimes::Runtime;
+use crate::telemetry::chain::Chain;
 
 impl Worker {
     /// Puts the volumes back; the old version's containers follow by themselves.
@@ -88,7 +89,7 @@ impl Worker {
             .collect();
         for wave in waves(&turn.prepared.instance, &steps) {
             if let Err((step, error)) = self.take(turn, &wave).await {
-                warn!(app = %self.key, step = %step, error = %error, "a copy is not removed");
+                warn!(app = %self.key, step = %step, error = %Chain(&error), "a copy is not removed");
             }
         }
     }
@@ -120,7 +121,7 @@ impl Worker {
         self.clear_failure();
         let stands = self.reporter.save(app).await;
         if stands && let Err(error) = revision::remove(&self.ctx, &self.key, to).await {
-            warn!(app = %self.key, number = to, error = %error, "a revision is not removed");
+            warn!(app = %self.key, number = to, error = %Chain(&error), "a revision is not removed");
         }
         stands
     }

@@ -10,6 +10,7 @@
     reason = "tests and bench use a half each, and fail where they stand"
 )]
 
+mod caller;
 pub mod errors;
 pub mod faults;
 pub mod limits;
@@ -22,6 +23,7 @@ pub mod zones;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -71,6 +73,8 @@ struct Shared {
     world: Mutex<World>,
     /// How many calls were written down.
     seen: watch::Sender<usize>,
+    /// Whether each connection's process is looked up.
+    tells_callers: AtomicBool,
 }
 
 impl FakeAli {
@@ -78,7 +82,11 @@ impl FakeAli {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { world: Mutex::default(), seen: watch::Sender::new(0) });
+        let shared = Arc::new(Shared {
+            world: Mutex::default(),
+            seen: watch::Sender::new(0),
+            tells_callers: AtomicBool::new(false),
+        });
         let server = tokio::spawn(accept(listener, shared.clone()));
         Self { address, shared, server }
     }
@@ -86,6 +94,11 @@ impl FakeAli {
     /// `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// From now on [`Call::caller`] is told, for connections that begin.
+    pub fn tell_callers(&self) {
+        self.shared.tells_callers.store(true, Ordering::SeqCst);
     }
 
     /// A key of an account. Keys of one account share its zones and its quotas.
@@ -273,24 +286,38 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(serve(stream, shared.clone()));
+            accepted = listener.accept() => if let Ok((stream, peer)) = accepted {
+                let asks = shared.tells_callers.load(Ordering::SeqCst);
+                let caller = asks.then(|| caller::process_at(peer)).flatten();
+                connections.spawn(serve(stream, caller, shared.clone()));
             },
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, caller: Option<u32>, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(request, shared.clone()));
+    let service = service_fn(move |request| answer(request, caller, shared.clone()));
     // A client that goes away, or a connection that is to end, is no news here.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
+/// When and from whom a call came.
+#[derive(Clone, Copy)]
+struct Came {
+    at: Instant,
+    caller: Option<u32>,
+}
+
 /// An error ends the connection without a byte.
-async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<Response<Body>> {
+async fn answer(
+    request: Request<Incoming>,
+    caller: Option<u32>,
+    shared: Arc<Shared>,
+) -> io::Result<Response<Body>> {
     let (parts, body) = request.into_parts();
+    let came = Came { at: Instant::now(), caller };
     let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let arrived = Arrived {
         method: parts.method.to_string(),
@@ -301,7 +328,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
     };
     // What was begun is finished, whether or not the client still waits.
     let (reply, mishap) =
-        tokio::spawn(async move { shared.work(&arrived).await }).await.map_err(io::Error::other)?;
+        tokio::spawn(async move { shared.work(&arrived, came).await }).await.map_err(io::Error::other)?;
     match mishap {
         None => Ok(reply.whole()),
         Some(mishap) => reply.spoilt(mishap).await.ok_or_else(|| io::Error::other("told to close")),
@@ -309,12 +336,12 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
 }
 
 impl Shared {
-    async fn work(&self, arrived: &Arrived) -> (Reply, Option<Mishap>) {
+    async fn work(&self, arrived: &Arrived, came: Came) -> (Reply, Option<Mishap>) {
         let request_id = world::request_id();
         let claim = match Claim::read(arrived) {
             Ok(claim) => claim,
             Err(refusal) => {
-                self.note(None, Outcome::Refused(refusal.code.clone()));
+                self.note(None, came, Outcome::Refused(refusal.code.clone()));
                 return (Reply::refused(&refusal, &request_id), None);
             }
         };
@@ -325,7 +352,7 @@ impl Shared {
             (Ok(Some(_)), Some(_)) => Outcome::Unheard,
             (Ok(Some(_)), None) => Outcome::Done,
         };
-        self.note(Some(&claim), outcome);
+        self.note(Some(&claim), came, outcome);
         let reply = match done {
             Err(refusal) => Reply::refused(&refusal, &request_id),
             Ok(body) => {
@@ -380,10 +407,12 @@ impl Shared {
         result
     }
 
-    fn note(&self, claim: Option<&Claim>, outcome: Outcome) {
+    fn note(&self, claim: Option<&Claim>, came: Came, outcome: Outcome) {
         let of = |field: fn(&Claim) -> &String| claim.map_or_else(String::new, |claim| field(claim).clone());
         let call = Call {
+            began: came.at,
             at: Instant::now(),
+            caller: came.caller,
             key: of(|claim| &claim.key),
             scheme: claim.map(|claim| claim.scheme),
             action: of(|claim| &claim.action),

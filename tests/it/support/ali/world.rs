@@ -56,7 +56,12 @@ pub enum Outcome {
 /// A call that arrived, without secrets.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// When it came.
+    pub began: Instant,
+    /// When it was answered.
     pub at: Instant,
+    /// The process that called, where that was to be told.
+    pub caller: Option<u32>,
     pub key: String,
     pub scheme: Option<Scheme>,
     pub action: String,

@@ -1,7 +1,7 @@
 //! What a test can make go wrong between an operator and its API server. Which calls are met follows from a seed and
-//! the calls themselves, so that a failure can be had again.
+//! the calls' order, so that a failure can be had again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::asked::{Asked, Parameters};
@@ -67,7 +67,8 @@ pub struct Faults {
     listed: BTreeSet<String>,
     /// The next list that goes on is told that its first page is too old.
     expire_page: bool,
-    seen: BTreeMap<Asked, u64>,
+    /// Calls that a share of the faults could have met.
+    pub seen: u64,
 }
 
 impl Faults {
@@ -80,12 +81,15 @@ impl Faults {
             return Some(trouble.fault);
         }
         let (one_in, faults) = self.share.as_ref()?;
-        let nth = self.seen.entry(asked.clone()).or_default();
-        *nth += 1;
-        let dice = dice(self.seed, asked, *nth);
         let fitting: Vec<Fault> = faults.iter().copied().filter(|fault| fault.fits(asked)).collect();
-        let met = dice.is_multiple_of(*one_in) && !fitting.is_empty();
-        met.then(|| fitting[(dice / one_in) as usize % fitting.len()])
+        if fitting.is_empty() {
+            return None;
+        }
+        // One of each row of so many, so that few calls have their share too.
+        let (row, place) = (self.seen / one_in, self.seen % one_in);
+        self.seen += 1;
+        let dice = dice(self.seed, row);
+        (dice % one_in == place).then(|| fitting[(dice / one_in) as usize % fitting.len()])
     }
 
     /// The version where it is too old to watch from.
@@ -112,12 +116,11 @@ impl Faults {
     }
 }
 
-/// FNV-1a over the seed, the call and its number, then mixed: the low bits decide.
-fn dice(seed: u64, asked: &Asked, nth: u64) -> u64 {
-    let text = format!("{seed} {asked} {nth}");
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed ^ (mixed >> 27)
+/// SplitMix64: which number of a seed's row this is decides, and neighbours don't share their luck.
+fn dice(seed: u64, nth: u64) -> u64 {
+    let mixed =
+        seed.wrapping_mul(0xd1b5_4a32_d192_ed03).wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

@@ -29,6 +29,7 @@ struct TooOld;
 
 /// A call, read.
 struct Handling {
+    began: Instant,
     shared: Arc<Shared>,
     asked: Asked,
     parameters: Parameters,
@@ -38,11 +39,12 @@ struct Handling {
 
 /// An error ends the connection without an answer.
 pub async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, BoxError> {
+    let began = Instant::now();
     let (parts, body) = request.into_parts();
     let parameters = Parameters::read(parts.uri.query().unwrap_or_default());
     let asked = Asked::read(&parts.method, parts.uri.path(), &parameters);
     let body = body.collect().await?.to_bytes();
-    let handling = Handling { shared, asked, parameters, parts, body };
+    let handling = Handling { began, shared, asked, parameters, parts, body };
     // What was begun is finished, whether or not the client still waits.
     tokio::spawn(handling.run()).await?
 }
@@ -75,13 +77,14 @@ impl Handling {
         if self.asked.verb == "list" && code == 200 {
             self.shared.faults().listed(&self.asked);
         }
-        let (at, asked, injected) = (Instant::now(), self.asked, fault.is_some());
-        if asked.verb == "patch" && code == 201 {
+        let (began, at, injected) = (self.began, Instant::now(), fault.is_some());
+        let call = Call { began, at, who: name, asked: self.asked, code, injected };
+        if call.asked.verb == "patch" && code == 201 {
             // The right to create was needed too.
-            let asked = Asked { verb: "create", ..asked.clone() };
-            self.shared.ledger.note(Call { at, who: name.clone(), asked, code, injected });
+            let asked = Asked { verb: "create", ..call.asked.clone() };
+            self.shared.ledger.note(Call { asked, ..call.clone() });
         }
-        self.shared.ledger.note(Call { at, who: name, asked, code, injected });
+        self.shared.ledger.note(call);
         if code == 0 { Err(io::Error::other("told to close").into()) } else { answered }
     }
 
@@ -127,10 +130,11 @@ impl Handling {
         self.forward(&self.shared.admin, None).await
     }
 
-    /// Whether it is an apply, which may create.
+    /// Whether it is an apply, which may create; a part of an object is not made by itself.
     fn applies(&self) -> bool {
         let kind = self.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        self.asked.verb == "patch" && kind.is_some_and(|kind| kind.contains("apply-patch"))
+        let whole = self.asked.verb == "patch" && !self.asked.resource.contains('/');
+        whole && kind.is_some_and(|kind| kind.contains("apply-patch"))
     }
 
     async fn exists(&self) -> bool {

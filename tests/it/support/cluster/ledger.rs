@@ -10,6 +10,9 @@ use super::asked::Asked;
 /// One call.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// When it came.
+    pub began: Instant,
+    /// When it was answered.
     pub at: Instant,
     /// The user.
     pub who: String,

@@ -162,7 +162,7 @@ impl Proxy {
     /// From now on one call in `one_in` meets one of `faults`; which, follows from `seed`.
     pub fn fail_one_in(&self, one_in: u64, faults: &[Fault], seed: u64) {
         let mut all = self.shared.faults();
-        (all.share, all.seed) = (Some((one_in, faults.to_vec())), seed);
+        (all.share, all.seed, all.seen) = (Some((one_in, faults.to_vec())), seed, 0);
     }
 
     /// The next `times` calls of `verb` and `resource` meet `fault`.
