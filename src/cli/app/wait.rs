@@ -89,6 +89,10 @@ pub async fn follow(api: Api<App>, app: &App, goal: Goal, seconds: u64, lang: La
 fn stand(app: &App, goal: Goal, generation: Option<i64>) -> Standing {
     let empty = AppStatus::default();
     let status = app.status.as_ref().unwrap_or(&empty);
+    // What was wrong with it before keeps nobody from removing it; what keeps it from going is said when the time is up.
+    if goal == Goal::Gone {
+        return Standing::OnTheWay;
+    }
     // An older status says nothing of what was asked.
     if status.observed_generation < generation {
         return Standing::OnTheWay;
@@ -177,7 +181,8 @@ mod tests {
         let error = |generation: i64| json!({"status": "error", "observedGeneration": generation, "conditions": [ready]});
         let why = "web ended 3 times (CrashLoop)".to_owned();
         check(json!({}), error(2), Goal::Running, Standing::Failed(why.clone()));
-        check(json!({}), error(2), Goal::Gone, Standing::Failed(why));
+        check(json!({}), error(2), Goal::Stopped, Standing::Failed(why));
+        check(json!({}), error(2), Goal::Gone, Standing::OnTheWay);
         check(json!({}), error(1), Goal::Running, Standing::OnTheWay);
     }
 
@@ -196,5 +201,6 @@ mod tests {
         let refused = said("Valid", "False", "VersionUnknown", "there are 6, 5");
         let failed = Standing::Failed("there are 6, 5 (VersionUnknown)".to_owned());
         check(json!({}), on("6", json!({"conditions": [refused]})), Goal::Running, failed);
+        check(json!({}), on("6", json!({"conditions": [refused]})), Goal::Gone, Standing::OnTheWay);
     }
 }
