@@ -113,7 +113,8 @@ impl Worker {
         doing: &Doing,
         progress: Option<&Progress>,
     ) {
-        self.report_all(turn, seen, doing, &Probe::Nobody, progress).await;
+        let known = self.prober.known(&turn.prepared.instance, seen);
+        self.report_all(turn, seen, doing, &known, progress).await;
     }
 
     pub(super) async fn report_all(

@@ -95,6 +95,7 @@ impl Worker {
             Err(refusal) => return self.later(from, None, refusal).await,
         };
         self.notes.clone_from(&from.prepared.notes);
+        let probe = self.probe(from, &seen).await;
         if self.slot.is_none() {
             // Until its turn comes the old version runs, and so says the status.
             return self.queue(from, &seen, &Doing::Settled).await.unwrap_or(Duration::ZERO);
@@ -105,7 +106,7 @@ impl Worker {
         };
         let todo = plan(&to.prepared.instance, &wished, &Default::default(), to.runtime.backend());
         let pulls: Vec<Step> = todo.steps.into_iter().filter(|step| matches!(step, Step::Pull(_))).collect();
-        self.report(from, Some(&seen), &Doing::Settled, None).await;
+        self.report_all(from, Some(&seen), &Doing::Settled, &probe, None).await;
         for wave in waves(&to.prepared.instance, &pulls) {
             if let Err((step, error)) = self.take(to, &wave).await {
                 let refusal = told(&to.prepared.instance, &step, &error);
@@ -271,6 +272,6 @@ impl Worker {
 
 fn told(instance: &Instance, step: &Step, error: &RuntimeError) -> Refusal {
     let mut refusal = Refusal::runtime(error);
-    refusal.message = instance.masked(&format!("{step}: {}", refusal.message));
+    refusal.message = instance.masked(&step.failed(&refusal.message));
     refusal
 }
