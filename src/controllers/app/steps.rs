@@ -106,7 +106,7 @@ impl Worker {
         error: &RuntimeError,
     ) -> Duration {
         let mut refusal = Refusal::runtime(error);
-        refusal.message = turn.prepared.instance.masked(&format!("{step}: {}", refusal.message));
+        refusal.message = turn.prepared.instance.masked(&step.failed(&refusal.message));
         match self.failed_so(&At::Step(step.clone()), &refusal) {
             true => debug!(app = %self.key, step = %step, error = %refusal.message, "step fails again"),
             false => warn!(app = %self.key, step = %step, error = %refusal.message, "step failed"),
