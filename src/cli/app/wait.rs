@@ -113,9 +113,7 @@ fn stand(app: &App, goal: Goal, generation: Option<i64>) -> Standing {
             Standing::Failed("somebody stopped it meanwhile".to_owned())
         }
         Goal::Running => {
-            let back = condition(status, types::DEGRADED);
-            let back = back.filter(|back| back.status == "True" && back.reason == reasons::ROLLED_BACK);
-            if let Some(back) = back {
+            if let Some(back) = degraded(status).filter(|back| back.reason == reasons::ROLLED_BACK) {
                 return Standing::Failed(back.message.clone());
             }
             let version = status.running_version.as_ref().is_none_or(|v| *v == app.spec.app_version);
@@ -131,11 +129,17 @@ fn condition<'a>(status: &'a AppStatus, kind: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-/// Why it is as it is.
+/// Why it is as it is: of what runs on while its change of version waits, why that waits.
 pub fn message(status: &AppStatus) -> String {
-    condition(status, types::READY)
-        .map(|ready| format!("{} ({})", ready.message, ready.reason))
-        .unwrap_or_default()
+    let waits = status.upgrade.as_ref().and_then(|_| degraded(status));
+    let said = waits.filter(|_| status.status == Phase::Running.word()).or(condition(status, types::READY));
+    let said = said.filter(|said| !said.message.is_empty());
+    said.map(|said| format!("{} ({})", said.message, said.reason)).unwrap_or_default()
+}
+
+/// What is not in all as it should be.
+pub fn degraded(status: &AppStatus) -> Option<&Condition> {
+    condition(status, types::DEGRADED).filter(|degraded| degraded.status == "True")
 }
 
 #[cfg(test)]
