@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::app::{App, Progress};
-use crate::controllers::app::prepare::Refusal;
+use crate::controllers::app::prepare::{Prepared, Refusal};
 use crate::controllers::app::report::Told;
 use crate::controllers::app::worker::{POLL, RESYNC, Turn, Worker};
 use crate::controllers::shared::chance::chance;
@@ -78,6 +78,25 @@ impl Worker {
     pub(super) fn wait_for_failure(&self) -> Duration {
         let until = self.failure.as_ref().map(|failure| failure.until);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())).min(RESYNC)
+    }
+
+    /// A change of version goes on: what failed of it before is over.
+    pub(super) fn unhindered(&mut self) {
+        (self.tries, self.waits) = ((0, None), None);
+    }
+
+    /// Notes what is not in all as it should be of an application that stands as prepared.
+    pub(super) fn note(&mut self, prepared: &Prepared) {
+        self.notes = self.waits.iter().chain(&prepared.notes).cloned().collect();
+    }
+
+    /// Looks at what stands beside something that takes long, and tells it.
+    pub(super) async fn tell_beside(&mut self, turn: Turn<'_>, doing: &Doing, progress: &Progress) {
+        // Where nothing can be seen, what takes long fails too, and says why.
+        let Ok(seen) = self.look(turn.runtime, &turn.prepared.instance).await else { return };
+        self.heard = true;
+        let probe = self.probe(turn, &seen).await;
+        self.report_all(turn, Some(&seen), doing, &probe, Some(progress)).await;
     }
 
     /// Gives the turn back and leaves the queue.
