@@ -289,7 +289,7 @@ pub struct ServiceState {
     /// Its image.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image: String,
-    /// `Missing`, `Created`, `Running`, `Restarting`, `Paused`, `Exited`, `Done`, `Dead` or `Pending`.
+    /// `Missing`, `Created`, `Running`, `Restarting`, `Paused`, `Exited`, `Done`, `Dead`, `Pending` or `Ending`.
     pub state: String,
     /// `Starting`, `Healthy` or `Unhealthy`; absent where nothing checks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

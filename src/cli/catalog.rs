@@ -256,12 +256,7 @@ fn answer(findings: &[Finding], backend: Backend, allowed: &BTreeSet<Right>) -> 
     let whole = verdict(findings, backend, allowed);
     let made_it = |finding: &&Finding| whole != Verdict::Runs && finding.verdict(backend, allowed) == whole;
     let because = findings.iter().filter(made_it).map(|finding| finding.code.as_str()).collect();
-    let verdict = match whole {
-        Verdict::Runs => "runs",
-        Verdict::Findings => "findings",
-        Verdict::Cannot => "cannot",
-    };
-    Answer { verdict, because }
+    Answer { verdict: whole.as_str(), because }
 }
 
 fn finding_row(finding: &Finding, lang: Lang) -> FindingRow {

@@ -63,7 +63,8 @@ pub struct UpdateRequest {
         app::doc::stop,
         app::doc::status,
         app::doc::list,
-        app::doc::logs
+        app::doc::logs,
+        app::doc::catalog
     ),
     modifiers(&Bearer),
     components(schemas(InfoRequest, UpdateRequest, Answer, Envelope))
@@ -223,7 +224,9 @@ mod tests {
             assert!(page.contains(action.path()));
         }
         assert_eq!(doc["paths"]["/AppInstall"]["get"]["parameters"].as_array().map(Vec::len), Some(3));
-        assert!(doc["paths"][Action::Logs.path()]["get"].is_object());
+        for action in [Action::Logs, Action::Catalog] {
+            assert!(doc["paths"][action.path()]["get"].is_object());
+        }
         assert_eq!(doc["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
         let schemas = doc["components"]["schemas"].as_object().unwrap();
         for schema in ["AppStatusInfo", "AppDetailInfo", "RunningInfo", "ErrorInfo"] {

@@ -17,6 +17,36 @@ use crate::measure::until;
 /// The project's name: not the application's, so that nobody takes one for the other.
 const PROJECT: &str = "cocoasyncerfigures";
 
+/// The network that applications share, which `docker-compose` wants to find and does not make. Nobody's but the bench's:
+/// an operator takes its own away with the last application.
+pub struct Shared {
+    host: String,
+}
+
+impl Shared {
+    const NAME: &str = "websoft9";
+
+    /// Makes it where there is none.
+    pub fn at(host: &str) -> anyhow::Result<Self> {
+        let shared = Self { host: host.to_owned() };
+        let there = shared.docker(&["network", "inspect", Self::NAME])?;
+        ensure!(there || shared.docker(&["network", "create", Self::NAME])?, "no network {}", Self::NAME);
+        Ok(shared)
+    }
+
+    fn docker(&self, words: &[&str]) -> anyhow::Result<bool> {
+        let ran = Command::new("docker").args(["-H", &self.host]).args(words).output();
+        Ok(ran.context("run docker")?.status.success())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // One that is still used stays.
+        let _ = self.docker(&["network", "rm", Self::NAME]);
+    }
+}
+
 /// A folder with a copy of an application's files.
 pub struct Project {
     dir: TempDir,

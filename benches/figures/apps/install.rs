@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
 
-use super::compose::Project;
+use super::compose::{Project, Shared};
 use super::engine::tool;
 use super::operator::Operator;
 use crate::measure::Pairs;
@@ -131,6 +131,7 @@ fn measure(runtime: &Runtime, operator: &Operator, case: &Case, host: &str) -> a
 pub fn run() -> anyhow::Result<Vec<Figure>> {
     let host = tool("engine.sh", &[], None)?;
     tool("images.sh", &["nginx", "redis", "mariadb", "wordpress"], Some(&host))?;
+    let _shared = Shared::at(&host)?;
     let dir = directory()?;
     let catalog = dir.path().join("catalog");
     template(&catalog, "plain", "1.28", PLAIN, PLAIN_ENV)?;

@@ -6,9 +6,10 @@ use clap::{Args, ValueEnum};
 use kube::api::{ObjectMeta, PostParams};
 
 use crate::api::app::{App, AppSpec, LocalKeyRef, LocalRef, Power, RuntimeKind, Uninstall};
-use crate::catalog::library::Library;
 use crate::cli::Ctx;
 use crate::cli::app::Which;
+use crate::cli::app::asking::ApiArgs;
+use crate::cli::app::offers::version;
 use crate::cli::app::wait::{Goal, Waiting, follow};
 use crate::cli::error::CliError;
 use crate::cli::node::FIELD_MANAGER;
@@ -23,7 +24,7 @@ pub struct InstallArgs {
     app: String,
     /// Under which name, of digits and lower-case letters; left out: the application's
     name: Option<String>,
-    /// The version; left out: the first that the built-in catalogue lists
+    /// The version; left out: the first that the operator's catalogue lists, as its App API says
     #[arg(long = "version", value_name = "VERSION")]
     app_version: Option<String>,
     /// A value for a variable of the template, e.g. W9_HTTP_PORT_SET=9001; may be repeated
@@ -52,6 +53,8 @@ pub struct InstallArgs {
     namespace: String,
     #[command(flatten)]
     waiting: Waiting,
+    #[command(flatten)]
+    api: ApiArgs,
 }
 
 /// What runs the containers.
@@ -92,7 +95,10 @@ pub(super) fn right(text: &str) -> Result<Right, String> {
 }
 
 /// Installs.
-pub(super) async fn install(args: InstallArgs, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
+pub(super) async fn install(mut args: InstallArgs, ctx: &mut Ctx<'_>) -> Result<(), CliError> {
+    if args.app_version.is_none() {
+        args.app_version = Some(version(&args.app, &args.api, ctx).await?);
+    }
     let app = object(&args)?;
     let which =
         Which { name: app.metadata.name.clone().unwrap_or_default(), namespace: args.namespace.clone() };
@@ -129,17 +135,10 @@ fn object(args: &InstallArgs) -> Result<App, FieldError> {
             format!("must be 1 to {MAX_NAME} digits and lower-case letters"),
         ));
     }
-    let listed = || {
-        let offer = Library::built_in().get(&args.app)?;
-        offer.checked.metadata.as_ref()?.versions.first().cloned()
-    };
-    let app_version = args.app_version.clone().or_else(listed).ok_or_else(|| {
-        FieldError::new("--version", format!("say which: {} is not in the built-in catalogue", args.app))
-    })?;
     let domain = args.domain.as_ref().map(|name| DnsName::parse(name, "--domain")).transpose()?;
     let spec = AppSpec {
         app_name: args.app.clone(),
-        app_version,
+        app_version: args.app_version.clone().unwrap_or_default(),
         power: if args.stopped { Power::Stopped } else { Power::Running },
         restarted_at: None,
         runtime: match args.runtime {
@@ -205,14 +204,12 @@ mod tests {
         assert_eq!(app.metadata.namespace.as_deref(), Some("team"));
         let app = parse("uptime-kuma --version 1").unwrap();
         assert_eq!(app.metadata.name.as_deref(), Some("uptimekuma"));
-        assert!(!parse("redis").unwrap().spec.app_version.is_empty());
     }
 
     #[test]
     fn a_bad_value_is_refused_by_its_flag() {
         for (line, word) in [
             ("redis My-Cache", "NAME"),
-            ("nothere", "--version"),
             ("redis --domain a..b", "--domain"),
             ("redis --set A", "KEY=VALUE"),
             ("redis --set A=1 --set A=2", "set twice"),

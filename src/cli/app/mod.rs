@@ -1,8 +1,10 @@
 //! `app`: applications of the catalogue, from install to uninstall. It edits App objects and shows their status; what
 //! happens then is the operator's.
 
+mod asking;
 mod install;
 mod logs;
+mod offers;
 mod operate;
 mod progress;
 mod render;
@@ -17,8 +19,6 @@ use kube::Api;
 
 use crate::api::app::App;
 use crate::cli::Ctx;
-use crate::cli::catalog::offered::Folders;
-use crate::cli::catalog::{self, CatalogCommand};
 use crate::cli::connect::Plane;
 use crate::cli::error::CliError;
 
@@ -51,8 +51,8 @@ pub enum AppCommand {
     Uninstall(uninstall::UninstallArgs),
     /// Show the last lines of an application's log, by the App API
     Logs(logs::LogsArgs),
-    /// List what can be installed
-    Catalog(Folders),
+    /// List what can be installed, as the operator says; of folders, as their files say
+    Catalog(offers::CatalogArgs),
     /// Print what an install would create, secrets masked, and create nothing
     #[command(disable_version_flag = true)]
     Render(Box<render::RenderArgs>),
@@ -90,7 +90,7 @@ pub async fn run(command: AppCommand, ctx: &mut Ctx<'_>) -> Result<ExitCode, Cli
         AppCommand::Upgrade(args) => operate::upgrade(args, ctx).await?,
         AppCommand::Uninstall(args) => uninstall::uninstall(args, ctx).await?,
         AppCommand::Logs(args) => logs::logs(args, ctx).await?,
-        AppCommand::Catalog(from) => return catalog::run(CatalogCommand::List(from), ctx),
+        AppCommand::Catalog(args) => return offers::list(args, ctx).await,
         AppCommand::Render(args) => render::render(&args, ctx)?,
     }
     Ok(ExitCode::SUCCESS)

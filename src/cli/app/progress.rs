@@ -70,7 +70,7 @@ fn lines(name: &str, app: &App, lang: Lang, terminal: bool) -> Vec<String> {
     let mut first = format!("{name}: {}", word(known, lang));
     let Some(progress) = status.progress.as_ref() else {
         let why = message(&status);
-        if !why.is_empty() && known != "running" {
+        if !why.is_empty() && (known != "running" || status.upgrade.is_some()) {
             first = format!("{first}: {why}");
         }
         return vec![first];

@@ -30,6 +30,9 @@ use crate::wire::cluster::MASK;
 
 /// Stands for the password that an install makes; it is masked wherever it comes.
 const PASSWORD: &str = "PasswordOfTheInstall";
+/// Stands for the random word of an install, with a letter in front as that has. It is a part of names, and some templates
+/// take it for a password too: it is shown all the same, for it is nobody's and no object has a name of asterisks.
+const CODE: &str = "c0dec0dec0de";
 /// Stands for the App's uid.
 const UID: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -129,7 +132,7 @@ fn instance(args: &RenderArgs, offer: &Offer, lang: Lang) -> Result<Instance, Cl
     let variables = unique("--set", &args.variables)?;
     let ports = allocate(&wanted_ports(template, &variables), &BTreeMap::new(), &BTreeSet::new());
     let ports = ports.ok_or_else(|| CliError::failed("there are not so many ports in a row"))?;
-    let choices = Choices { password: Secret::new(PASSWORD), code: "0code0code0c".to_owned(), ports };
+    let choices = Choices { password: Secret::new(PASSWORD), code: CODE.to_owned(), ports };
     let key = AppKey { namespace: args.namespace.clone(), name };
     let files = offer.files().with_context(|| format!("read the files of {}", template.name))?;
     let order = Order {
@@ -158,7 +161,9 @@ fn instance(args: &RenderArgs, offer: &Offer, lang: Lang) -> Result<Instance, Cl
         let all: String = findings.iter().map(said).collect();
         CliError::failed(format!("{} {}{all}", template.name, lang.pick("can't run there:", "无法在此运行:")))
     };
-    instantiate(template, Arc::new(files), &order).map_err(cannot)
+    let mut instance = instantiate(template, Arc::new(files), &order).map_err(cannot)?;
+    instance.masks.retain(|mask| mask.expose() != CODE);
+    Ok(instance)
 }
 
 fn docker(instance: &Instance, out: &mut Out) -> Result<(), CliError> {
@@ -284,6 +289,32 @@ mod tests {
         assert_eq!(mask(secret, &instance)["data"]["a"], MASK);
         let map = json!({"kind": "ConfigMap", "data": {"a": format!("x={PASSWORD}")}});
         assert_eq!(mask(map, &instance)["data"]["a"], "x=***");
+    }
+
+    #[test]
+    fn a_name_with_the_random_word_is_shown_where_the_word_is_a_password_too() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("a");
+        std::fs::create_dir(&folder).unwrap();
+        let compose = "services:\n  a:\n    image: a:1\n    env_file: .env\n  db:\n    image: b:1\n    \
+                       container_name: $W9_RCODE-db\n";
+        let env = "W9_VERSION=1\nW9_ID=a\nW9_RCODE=x\nW9_POWER_PASSWORD=x\nDB_HOST=$W9_RCODE-db\n\
+                   DB_PASSWORD=$W9_RCODE\nADMIN_PASSWORD=$W9_POWER_PASSWORD\n";
+        let metadata = r#"{"name":"a","edition":[{"version":["1"]}]}"#;
+        for (file, text) in [("docker-compose.yml", compose), (".env", env), ("variables.json", metadata)] {
+            std::fs::write(folder.join(file), text).unwrap();
+        }
+        for runtime in [On::Docker, On::Kubernetes] {
+            let args = RenderArgs {
+                app: None,
+                template: Some(folder.clone()),
+                name: Some("a".into()),
+                ..args("", runtime)
+            };
+            let said = print(&args, Format::Table).unwrap();
+            assert!(said.contains(&format!("{CODE}-db")) && !said.contains("***-db"), "{said}");
+            assert!(!said.contains(PASSWORD), "{said}");
+        }
     }
 
     #[test]

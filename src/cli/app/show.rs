@@ -5,10 +5,11 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
 
-use crate::api::app::App;
+use crate::api::app::{App, Upgrade};
 use crate::api::condition::types::READY;
 use crate::cli::Ctx;
 use crate::cli::app::Which;
+use crate::cli::app::wait::degraded;
 use crate::cli::error::CliError;
 use crate::cli::output::{Out, Text, Tone};
 use crate::cli::words::Lang;
@@ -144,11 +145,16 @@ fn one(app: &App, out: &mut Out, lang: Lang) -> Result<(), CliError> {
     };
     let ports =
         status.ports.iter().map(|port| format!("{}->{}/{}", port.host, port.container, port.protocol));
+    let lacks = degraded(&status).map(|lacks| format!("{} ({})", lacks.message, lacks.reason));
+    let to = |upgrade: &Upgrade| format!("{} -> {} ({})", row.version, app.spec.app_version, upgrade.step);
+    let change = status.upgrade.as_ref().map(to);
     let secret = status.credentials_ref.map(|secret| format!("Secret {}/{}", row.namespace, secret.name));
     let facts: Vec<[Text; 2]> = [
         (lang.pick("name", "名称"), Some(format!("{}/{}", row.namespace, row.name))),
         (lang.pick("app", "应用"), Some(format!("{} {}", row.app_name, row.version))),
         (lang.pick("status", "状态"), Some(said)),
+        (lang.pick("change", "变更"), change),
+        (lang.pick("degraded", "不足"), lacks),
         (lang.pick("url", "网址"), status.url),
         (lang.pick("admin url", "管理网址"), status.admin_url),
         (lang.pick("user", "用户名"), status.user_name),
@@ -192,6 +198,7 @@ fn one(app: &App, out: &mut Out, lang: Lang) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::app::wait::message;
     use crate::cli::fixtures::Page;
     use crate::cli::output::Format;
     use serde_json::json;
@@ -224,6 +231,27 @@ default/blog  wordpress  6.8      error   9001   http://203.0.113.1:9001  NotAns
         rows(vec![row(&App { status: None, ..app() })], &mut Out::to(page.clone(), Format::Table), Lang::Zh)
             .unwrap();
         assert!(page.text().contains("排队等待"), "{}", page.text());
+    }
+
+    #[test]
+    fn a_change_that_waits_is_told_with_what_it_waits_for() {
+        let mut app = app();
+        let status = app.status.as_mut().unwrap();
+        status.status = "running".into();
+        status.upgrade = serde_json::from_value(
+            json!({"from": 1, "to": 2, "step": "Pulling", "since": "2026-01-01T00:00:00Z"}),
+        )
+        .unwrap();
+        status.conditions = serde_json::from_value(json!([{"type": "Degraded", "status": "True",
+            "reason": "RegistryUnreachable", "message": "the change of version waits: no route",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]))
+        .unwrap();
+        assert_eq!(message(status), "the change of version waits: no route (RegistryUnreachable)");
+        let page = Page::default();
+        one(&app, &mut Out::to(page.clone(), Format::Table), Lang::En).unwrap();
+        for part in ["6.8 -> 6.9 (Pulling)", "no route (RegistryUnreachable)"] {
+            assert!(page.text().contains(part), "{}", page.text());
+        }
     }
 
     #[test]

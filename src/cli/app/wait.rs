@@ -88,6 +88,10 @@ pub async fn follow(api: Api<App>, app: &App, goal: Goal, seconds: u64, lang: La
 fn stand(app: &App, goal: Goal, generation: Option<i64>) -> Standing {
     let empty = AppStatus::default();
     let status = app.status.as_ref().unwrap_or(&empty);
+    // What was wrong with it before keeps nobody from removing it; what keeps it from going is said when the time is up.
+    if goal == Goal::Gone {
+        return Standing::OnTheWay;
+    }
     // An older status says nothing of what was asked.
     if status.observed_generation < generation {
         return Standing::OnTheWay;
@@ -108,9 +112,7 @@ fn stand(app: &App, goal: Goal, generation: Option<i64>) -> Standing {
             Standing::Failed("somebody stopped it meanwhile".to_owned())
         }
         Goal::Running => {
-            let back = condition(status, types::DEGRADED);
-            let back = back.filter(|back| back.status == "True" && back.reason == reasons::ROLLED_BACK);
-            if let Some(back) = back {
+            if let Some(back) = degraded(status).filter(|back| back.reason == reasons::ROLLED_BACK) {
                 return Standing::Failed(back.message.clone());
             }
             let version = status.running_version.as_ref().is_none_or(|v| *v == app.spec.app_version);
@@ -126,11 +128,17 @@ fn condition<'a>(status: &'a AppStatus, kind: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-/// Why it is as it is.
+/// Why it is as it is: of what runs on while its change of version waits, why that waits.
 pub fn message(status: &AppStatus) -> String {
-    condition(status, types::READY)
-        .map(|ready| format!("{} ({})", ready.message, ready.reason))
-        .unwrap_or_default()
+    let waits = status.upgrade.as_ref().and_then(|_| degraded(status));
+    let said = waits.filter(|_| status.status == Phase::Running.word()).or(condition(status, types::READY));
+    let said = said.filter(|said| !said.message.is_empty());
+    said.map(|said| format!("{} ({})", said.message, said.reason)).unwrap_or_default()
+}
+
+/// What is not in all as it should be.
+pub fn degraded(status: &AppStatus) -> Option<&Condition> {
+    condition(status, types::DEGRADED).filter(|degraded| degraded.status == "True")
 }
 
 #[cfg(test)]
@@ -176,7 +184,8 @@ mod tests {
         let error = |generation: i64| json!({"status": "error", "observedGeneration": generation, "conditions": [ready]});
         let why = "web ended 3 times (CrashLoop)".to_owned();
         check(json!({}), error(2), Goal::Running, Standing::Failed(why.clone()));
-        check(json!({}), error(2), Goal::Gone, Standing::Failed(why));
+        check(json!({}), error(2), Goal::Stopped, Standing::Failed(why));
+        check(json!({}), error(2), Goal::Gone, Standing::OnTheWay);
         check(json!({}), error(1), Goal::Running, Standing::OnTheWay);
     }
 
@@ -195,5 +204,6 @@ mod tests {
         let refused = said("Valid", "False", "VersionUnknown", "there are 6, 5");
         let failed = Standing::Failed("there are 6, 5 (VersionUnknown)".to_owned());
         check(json!({}), on("6", json!({"conditions": [refused]})), Goal::Running, failed);
+        check(json!({}), on("6", json!({"conditions": [refused]})), Goal::Gone, Standing::OnTheWay);
     }
 }

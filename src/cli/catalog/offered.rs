@@ -41,6 +41,11 @@ impl Folders {
         Self { folders: folders.into_iter().collect(), ..Self::default() }
     }
 
+    /// Whether nothing is said of where to look.
+    pub fn is_empty(&self) -> bool {
+        self.folders.is_empty() && self.official_catalog.is_empty() && !self.with_built_in
+    }
+
     /// Reads them all, in the order of the names. A folder that can't be read, or holds none, is an error.
     pub fn read(&self) -> Result<Vec<Offered>, CliError> {
         let source = |official| move |folder: &PathBuf| Source { folder: folder.clone(), official };

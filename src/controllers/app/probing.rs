@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::controllers::app::worker::{LOOK_DEADLINE, RESYNC, Turn, Worker};
+use crate::domain::app::instance::Instance;
 use crate::domain::app::observed::{Observed, Probe, State};
 use crate::domain::app::phase::INIT_GRACE;
 
@@ -22,16 +23,23 @@ pub struct Prober {
     pub next: Option<Instant>,
 }
 
+impl Prober {
+    /// What is known of it without asking. Who was not asked has not answered.
+    pub(super) fn known(&self, instance: &Instance, seen: Option<&Observed>) -> Probe {
+        let Some(this) = seen.and_then(|seen| to_ask(instance, seen)) else { return Probe::Nobody };
+        if self.answered == Some(this) {
+            return Probe::Answers;
+        }
+        Probe::Silent(self.last.clone().unwrap_or_else(|| "it was not asked yet".into()))
+    }
+}
+
 impl Worker {
     /// Whether it answers, as far as that is not known already.
     pub(super) async fn probe(&mut self, Turn { runtime, prepared, .. }: Turn<'_>, seen: &Observed) -> Probe {
         let instance = &prepared.instance;
-        let Some(serving) = &instance.serving else { return Probe::Nobody };
-        let container = seen.services.get(&serving.service).filter(|c| c.state == State::Running);
-        let Some(container) = container.filter(|c| c.health.is_none() && instance.wanted.running) else {
-            return Probe::Nobody;
-        };
-        let this = Some((container.id.clone(), container.started));
+        let Some(this) = to_ask(instance, seen) else { return Probe::Nobody };
+        let this = Some(this);
         if self.prober.answered == this && !self.heard {
             return Probe::Answers;
         }
@@ -58,4 +66,12 @@ impl Worker {
         }
         probe
     }
+}
+
+/// The container that is to be asked, and its start; none: its check tells, or it does not run, or nobody serves.
+fn to_ask(instance: &Instance, seen: &Observed) -> Option<(String, Option<jiff::Timestamp>)> {
+    let serving = instance.serving.as_ref().filter(|_| instance.wanted.running)?;
+    let container = seen.services.get(&serving.service)?;
+    let asks = container.state == State::Running && container.health.is_none();
+    asks.then(|| (container.id.clone(), container.started))
 }

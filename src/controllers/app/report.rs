@@ -217,6 +217,7 @@ fn services(instance: &Instance, seen: &Observed) -> Vec<ServiceState> {
                 State::Exited => "Exited",
                 State::Dead => "Dead",
                 State::Pending => "Pending",
+                State::Ending => "Ending",
             },
         };
         let health = container.and_then(|container| container.health).map(|health| match health {

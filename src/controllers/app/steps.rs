@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::api::app::Progress;
@@ -10,7 +11,7 @@ use crate::controllers::app::carry::{self, Meter};
 use crate::controllers::app::choices::forget_ports;
 use crate::controllers::app::prepare::{self, Prepared, Refusal};
 use crate::controllers::app::telling::At;
-use crate::controllers::app::worker::{Turn, Worker};
+use crate::controllers::app::worker::{POLL, Turn, Worker};
 use crate::domain::app::instance::Instance;
 use crate::domain::app::observed::Observed;
 use crate::domain::app::phase::Doing;
@@ -42,7 +43,7 @@ impl Worker {
         let now = self.ctx.base.now();
         let since = self.reporter.draft.queued_at.get_or_insert(MicroTime(now)).0;
         let queue = self.ctx.shared.queue(turn.runtime.backend()).clone();
-        let mut place = queue.enter(&self.key, since);
+        let (mut place, mut seen) = (queue.enter(&self.key, since), seen.clone());
         loop {
             match place.try_take() {
                 Ok(slot) => {
@@ -53,10 +54,18 @@ impl Worker {
                     let queue_position = Some(position);
                     let step = "waits for its turn".to_owned();
                     let progress = Progress { step, queue_position, ..Progress::default() };
-                    self.report(turn, Some(seen), doing, Some(&progress)).await;
+                    self.report(turn, Some(&seen), doing, Some(&progress)).await;
                 }
             }
-            place.changed().await;
+            tokio::select! {
+                () = place.changed() => {}
+                // What runs while its next version waits may end meanwhile.
+                () = tokio::time::sleep(POLL), if *doing == Doing::Settled => {
+                    seen = self.look(turn.runtime, &turn.prepared.instance).await.unwrap_or(seen);
+                    self.heard = true;
+                    self.probe(turn, &seen).await;
+                }
+            }
         }
     }
 
@@ -82,14 +91,29 @@ impl Worker {
 
     /// Takes the steps of one wave, and tells how far they are.
     pub(super) async fn take(&mut self, turn: Turn<'_>, wave: &[Step]) -> Result<(), (Step, RuntimeError)> {
-        let meter = Meter::default();
+        self.take_beside(turn, wave, None).await
+    }
+
+    /// The same while another version runs, which is looked at: a pull may take long, and nothing else tells how it is.
+    pub(super) async fn take_beside(
+        &mut self,
+        turn: Turn<'_>,
+        wave: &[Step],
+        runs: Option<Turn<'_>>,
+    ) -> Result<(), (Step, RuntimeError)> {
+        let (meter, metrics) = (Meter::default(), self.ctx.metrics.clone());
         let Prepared { instance, credentials, .. } = turn.prepared;
-        let work = carry::wave((turn.runtime, &self.ctx.metrics), instance, credentials, wave, &meter);
-        let reporter = &mut self.reporter;
+        let work = carry::wave((turn.runtime, &metrics), instance, credentials, wave, &meter);
         let tell = async {
+            let mut look = tokio::time::interval_at(Instant::now() + POLL, POLL);
             loop {
-                meter.moved().await;
-                reporter.progress(turn.app, meter.told()).await;
+                tokio::select! {
+                    () = meter.moved() => self.reporter.progress(turn.app, meter.told()).await,
+                    _ = look.tick() => {
+                        let Some(runs) = runs else { continue };
+                        self.tell_beside(runs, &Doing::Settled, &meter.told()).await;
+                    }
+                }
                 tokio::time::sleep(PROGRESS).await;
             }
         };
@@ -107,7 +131,7 @@ impl Worker {
         error: &RuntimeError,
     ) -> Duration {
         let mut refusal = Refusal::runtime(error);
-        refusal.message = turn.prepared.instance.masked(&format!("{step}: {}", refusal.message));
+        refusal.message = turn.prepared.instance.masked(&step.failed(&refusal.message));
         match self.failed_so(&At::Step(step.clone()), &refusal) {
             true => debug!(app = %self.key, step = %step, error = %refusal.message, "step fails again"),
             false => warn!(app = %self.key, step = %step, error = %refusal.message, "step failed"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::app::{App, Progress};
-use crate::controllers::app::prepare::Refusal;
+use crate::controllers::app::prepare::{Prepared, Refusal};
 use crate::controllers::app::report::Told;
 use crate::controllers::app::worker::{POLL, RESYNC, Turn, Worker};
 use crate::controllers::shared::chance::chance;
@@ -80,6 +80,25 @@ impl Worker {
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())).min(RESYNC)
     }
 
+    /// A change of version goes on: what failed of it before is over.
+    pub(super) fn unhindered(&mut self) {
+        (self.tries, self.waits) = ((0, None), None);
+    }
+
+    /// Notes what is not in all as it should be of an application that stands as prepared.
+    pub(super) fn note(&mut self, prepared: &Prepared) {
+        self.notes = self.waits.iter().chain(&prepared.notes).cloned().collect();
+    }
+
+    /// Looks at what stands beside something that takes long, and tells it.
+    pub(super) async fn tell_beside(&mut self, turn: Turn<'_>, doing: &Doing, progress: &Progress) {
+        // Where nothing can be seen, what takes long fails too, and says why.
+        let Ok(seen) = self.look(turn.runtime, &turn.prepared.instance).await else { return };
+        self.heard = true;
+        let probe = self.probe(turn, &seen).await;
+        self.report_all(turn, Some(&seen), doing, &probe, Some(progress)).await;
+    }
+
     /// Gives the turn back and leaves the queue.
     pub(super) fn give_back(&mut self) {
         self.slot = None;
@@ -113,7 +132,8 @@ impl Worker {
         doing: &Doing,
         progress: Option<&Progress>,
     ) {
-        self.report_all(turn, seen, doing, &Probe::Nobody, progress).await;
+        let known = self.prober.known(&turn.prepared.instance, seen);
+        self.report_all(turn, seen, doing, &known, progress).await;
     }
 
     pub(super) async fn report_all(

@@ -89,13 +89,16 @@ impl Worker {
 
     async fn pull(&mut self, from: Turn<'_>, to: Turn<'_>) -> Duration {
         if let Some(wait) = self.resting() {
-            return wait;
+            // The old version runs on, and is looked after as any other.
+            let next = self.stand(from).await.unwrap_or_default();
+            return next.min(wait);
         }
         let seen = match self.look(from.runtime, &from.prepared.instance).await {
             Ok(seen) => seen,
             Err(refusal) => return self.later(from, None, refusal).await,
         };
-        self.notes.clone_from(&from.prepared.notes);
+        self.note(from.prepared);
+        let probe = self.probe(from, &seen).await;
         if self.slot.is_none() {
             // Until its turn comes the old version runs, and so says the status.
             return self.queue(from, &seen, &Doing::Settled).await.unwrap_or(Duration::ZERO);
@@ -106,9 +109,9 @@ impl Worker {
         };
         let todo = plan(&to.prepared.instance, &wished, &Default::default(), to.runtime.backend());
         let pulls: Vec<Step> = todo.steps.into_iter().filter(|step| matches!(step, Step::Pull(_))).collect();
-        self.report(from, Some(&seen), &Doing::Settled, None).await;
+        self.report_all(from, Some(&seen), &Doing::Settled, &probe, None).await;
         for wave in waves(&to.prepared.instance, &pulls) {
-            if let Err((step, error)) = self.take(to, &wave).await {
+            if let Err((step, error)) = self.take_beside(to, &wave, Some(from)).await {
                 let refusal = told(&to.prepared.instance, &step, &error);
                 if error.class == Class::User {
                     return self.give_up(from.app, to.prepared, refusal.message).await;
@@ -116,7 +119,7 @@ impl Worker {
                 return self.later(from, Some(&seen), refusal).await;
             }
         }
-        self.tries = (0, None);
+        self.unhindered();
         let next = if to.runtime.backend() == Backend::Docker { SNAPSHOTTING } else { SWITCHING };
         self.step(from.app, next).await;
         Duration::ZERO
@@ -144,7 +147,7 @@ impl Worker {
                 return self.later(from, None, refusal).await;
             }
         }
-        self.tries = (0, None);
+        self.unhindered();
         self.switched = None;
         self.crashes.clear();
         self.step(from.app, SWITCHING).await;
@@ -219,7 +222,8 @@ impl Worker {
         self.tries = (self.tries.0.saturating_add(1), Some(Instant::now() + wait));
         self.give_back();
         let words = format!("the change of version waits: {}", refusal.message);
-        self.notes.insert(0, (refusal.reason, words));
+        self.waits = Some((refusal.reason, words));
+        self.note(from.prepared);
         match seen {
             Some(seen) => self.report(from, Some(seen), &Doing::Settled, None).await,
             None => {
@@ -272,6 +276,6 @@ impl Worker {
 
 fn told(instance: &Instance, step: &Step, error: &RuntimeError) -> Refusal {
     let mut refusal = Refusal::runtime(error);
-    refusal.message = instance.masked(&format!("{step}: {}", refusal.message));
+    refusal.message = instance.masked(&step.failed(&refusal.message));
     refusal
 }

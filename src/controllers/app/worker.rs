@@ -65,6 +65,8 @@ pub struct Worker {
     pub(super) stuck: u32,
     /// Failures in a row of a change of version, and until when it rests.
     pub(super) tries: (u32, Option<Instant>),
+    /// Why a change of version waits while the old one runs: reason and words.
+    pub(super) waits: Option<(&'static str, String)>,
     /// When the new version of a change took over.
     pub(super) switched: Option<jiff::Timestamp>,
     /// The name that `spec.domain` asks for waits for something.
@@ -94,6 +96,7 @@ pub async fn run(
         heard: true,
         stuck: 0,
         tries: (0, None),
+        waits: None,
         switched: None,
         unserved: false,
     };
@@ -141,7 +144,8 @@ pub struct Turn<'a> {
 impl Worker {
     /// The App is another one: what failed may succeed now.
     fn edited(&mut self) {
-        (self.failure, self.invalid, self.stuck, self.tries) = (None, None, 0, (0, None));
+        (self.failure, self.invalid, self.stuck) = (None, None, 0);
+        self.unhindered();
         self.crashes.clear();
         self.heard = true;
     }
@@ -205,7 +209,7 @@ impl Worker {
     pub(super) async fn stand(&mut self, turn: Turn<'_>) -> Option<Duration> {
         let Turn { app, runtime, prepared } = turn;
         let instance = &prepared.instance;
-        self.notes.clone_from(&prepared.notes);
+        self.note(prepared);
         self.ctx.shared.note(&self.key, instance);
         let mut seen = match self.look(runtime, instance).await {
             Ok(seen) => seen,

@@ -70,6 +70,8 @@ pub enum State {
     Dead,
     /// It waits for the cluster: for its image, a node, a volume.
     Pending,
+    /// It was told to end and is not gone yet: whatever it still answers is no answer of what shall run.
+    Ending,
 }
 
 /// What a health check says.

@@ -155,7 +155,9 @@ pub fn judge(
         return Judgement::new(Phase::Creating, reasons::STARTING, "it is being prepared");
     };
     if !instance.wanted.running {
-        let up = |container: &Container| matches!(container.state, State::Running | State::Restarting);
+        // A frozen one holds its ports and its memory, and what a cluster has not taken away may still start.
+        let up =
+            |container: &Container| !matches!(container.state, State::Created | State::Exited | State::Dead);
         return match seen.services.values().any(up) {
             true => Judgement::new(Phase::Stopping, reasons::STOPPING, "its containers are being stopped"),
             false => Judgement::new(Phase::Stopped, reasons::STOPPED, "it is stopped, as spec.power has it"),
@@ -175,7 +177,13 @@ fn services(instance: &Instance, seen: &Observed, busy: bool, now: Timestamp) ->
             continue;
         };
         let trouble = container.trouble.as_deref().map(|t| format!(": {t}")).unwrap_or_default();
+        let other = instance.digests.get(name).is_some_and(|digest| *digest != container.digest);
         let judged = match container.state {
+            // It may run well: soon it is gone, and what shall run is not seen yet.
+            _ if other => {
+                let words = format!("{name} is being replaced{trouble}");
+                Judgement::new(Phase::Creating, reasons::STARTING, words)
+            }
             State::Running => match container.health {
                 Some(Wellness::Unhealthy) => {
                     let words = format!("{name}'s health check fails{trouble}");
@@ -215,6 +223,10 @@ fn services(instance: &Instance, seen: &Observed, busy: bool, now: Timestamp) ->
             State::Pending if container.trouble.is_some() => {
                 let words = format!("{name} can't start{trouble}");
                 return Some(Judgement::new(Phase::Error, reasons::CANNOT_START, words));
+            }
+            State::Ending => {
+                let words = format!("{name} is ending, and another takes its place");
+                Judgement::new(Phase::Creating, reasons::STARTING, words)
             }
             _ => {
                 let words = format!("{name} is being started{trouble}");
@@ -262,3 +274,6 @@ fn answers(instance: &Instance, seen: &Observed, probe: &Probe, now: Timestamp) 
         _ => Judgement::new(Phase::Initing, reasons::INITIALISING, words),
     }
 }
+
+#[cfg(test)]
+mod tests;

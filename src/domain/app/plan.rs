@@ -79,6 +79,12 @@ impl Step {
         }
     }
 
+    /// Words about its failure, which name it once.
+    pub fn failed(&self, words: &str) -> String {
+        let step = self.to_string();
+        if words.starts_with(&step) { words.to_owned() } else { format!("{step}: {words}") }
+    }
+
     /// The service that it is about, where it is about one.
     pub fn service(&self) -> Option<&str> {
         match self {
@@ -321,4 +327,4 @@ pub fn done(instance: &Instance, service: &Service, container: &Container) -> bo
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::domain::app) mod tests;

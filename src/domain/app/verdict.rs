@@ -35,6 +35,17 @@ pub enum Verdict {
     Cannot,
 }
 
+impl Verdict {
+    /// As programs read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Runs => "runs",
+            Verdict::Findings => "findings",
+            Verdict::Cannot => "cannot",
+        }
+    }
+}
+
 impl Finding {
     /// What the finding means on `backend`.
     pub fn effect(&self, backend: Backend) -> Effect {

@@ -7,7 +7,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoParams, IntoResponses, Modify};
 
-use crate::wire::app::{AppAnswer, AppDetailInfo, AppId, AppStatusInfo, LogEntry};
+use crate::wire::app::{AppAnswer, AppDetailInfo, AppId, AppStatusInfo, CatalogEntry, LogEntry};
 
 /// Parameters of AppInstall.
 #[derive(IntoParams)]
@@ -164,3 +164,13 @@ pub fn list() {}
         Refused
     ))]
 pub fn logs() {}
+
+/// What can be installed.
+#[utoipa::path(get, path = "/apps/catalog", operation_id = "AppCatalog", tag = "App API", summary = "What can be installed",
+    description = "Beyond the published document: the catalogue as it stands now, in the order of the names.",
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "done", body = AppAnswer<Vec<CatalogEntry>>),
+        Refused
+    ))]
+pub fn catalog() {}

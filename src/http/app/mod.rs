@@ -46,12 +46,17 @@ pub fn router(state: Arc<AppState>) -> Router {
     }
     router
         .route(Action::Logs.path(), any(logs))
+        .route(Action::Catalog.path(), any(catalog))
         .route("/apps/icons/{file}", get(icon::icon))
         .with_state(state)
 }
 
 async fn logs(State(state): State<Arc<AppState>>, Path(app_id): Path<String>, request: Request) -> Response {
     call(state, Action::Logs, Some(app_id), request).await
+}
+
+async fn catalog(State(state): State<Arc<AppState>>, request: Request) -> Response {
+    call(state, Action::Catalog, None, request).await
 }
 
 /// Why a call is not answered as asked.
@@ -133,7 +138,7 @@ async fn answer(
 
 fn admit<'a>(auth: &'a Auth, action: Action, request: &Request) -> Result<Admitted<'a>, Refused> {
     let needs = match action {
-        Action::Status | Action::List => Scope::Read,
+        Action::Status | Action::List | Action::Catalog => Scope::Read,
         // A log may hold anything.
         _ => Scope::Operate,
     };

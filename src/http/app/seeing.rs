@@ -7,7 +7,7 @@ use crate::http::app::state::AppState;
 use crate::http::auth::Scope;
 use crate::wire::app::params::{Named, Params, customer_name};
 use crate::wire::app::words::Code;
-use crate::wire::app::{Action, Failure, done, list, log, status};
+use crate::wire::app::{Action, Failure, catalog, done, list, log, status};
 use crate::wire::render::Reveal;
 
 /// Answers a caller with this scope.
@@ -29,6 +29,10 @@ pub(super) async fn answer(
             }
         }
         Action::Logs => logs(state, params).await,
+        Action::Catalog => {
+            let offers = state.library.all();
+            Ok(catalog(offers.values().map(|offer| (&offer.checked, offer.official))))
+        }
         _ => Ok(done(status(find(&state.view(), &params.app()?)?))),
     }
 }

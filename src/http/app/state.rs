@@ -68,7 +68,7 @@ pub struct AppState {
     views: watch::Receiver<Arc<AppsView>>,
     current: ArcSwap<Rendered>,
     settled: AtomicBool,
-    routes: [(Action, RouteMetrics); 8],
+    routes: [(Action, RouteMetrics); 9],
     pub(super) library: Library,
     pub(super) client: Client,
     pub(super) settings: AppApiSettings,
@@ -108,6 +108,7 @@ impl AppState {
             Action::Status,
             Action::List,
             Action::Logs,
+            Action::Catalog,
         ];
         let routes = routes.map(|action| (action, http.route(action.path())));
         Arc::new(Self {

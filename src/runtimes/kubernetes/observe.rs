@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::domain::app::instance::Instance;
 use crate::domain::app::kubernetes::gate::{held, hold};
-use crate::domain::app::kubernetes::{Group, Rendered, VOLUME_ANNOTATION, WORKLOAD_LABEL};
+use crate::domain::app::kubernetes::{Group, Rendered, VOLUME_ANNOTATION};
 use crate::domain::app::observed::{Container, Observed, Probe, State};
 use crate::runtimes::RuntimeError;
 use crate::runtimes::kubernetes::KubernetesRuntime;
@@ -90,9 +90,7 @@ impl KubernetesRuntime {
 
     async fn pods(&self, namespace: &str, labels: &str) -> Result<Vec<Pod>, RuntimeError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let list = api.list(&ListParams::default().labels(labels)).await.map_err(plainly("list pods"))?;
-        // One that is being removed answers nobody any more.
-        Ok(list.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+        Ok(api.list(&ListParams::default().labels(labels)).await.map_err(plainly("list pods"))?.items)
     }
 
     /// Foreign Services under names that the App's parts call each other by: search domains find these first.
@@ -115,7 +113,7 @@ impl KubernetesRuntime {
         objects: &[(ObjectKind, DynamicObject)],
         seen: &mut Observed,
     ) {
-        let pod = newest(found, &group.name);
+        let pod = pods::newest(found, &group.name);
         let kind = if group.job { JOB } else { DEPLOYMENT };
         let workload = objects.iter().find(|(k, o)| *k == kind && o.name_any() == group.name);
         let workload = workload.map(|(_, object)| document(object)).unwrap_or_default();
@@ -164,7 +162,7 @@ impl KubernetesRuntime {
             Ok(found) => found,
             Err(error) => return Probe::Silent(error.what),
         };
-        match newest(&found, &group.name) {
+        match pods::newest(&found, &group.name) {
             Some(pod) => match pods::not_ready(pod) {
                 None => Probe::Answers,
                 Some(why) => Probe::Silent(instance.masked(&why)),
@@ -172,10 +170,4 @@ impl KubernetesRuntime {
             None => Probe::Silent(format!("{} has no pod", serving.service)),
         }
     }
-}
-
-/// A group's pod; of several the one that was made last.
-fn newest<'a>(found: &'a [Pod], group: &str) -> Option<&'a Pod> {
-    let of_group = |pod: &&Pod| pod.labels().get(WORKLOAD_LABEL).is_some_and(|name| name == group);
-    found.iter().filter(of_group).max_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.name_any()))
 }

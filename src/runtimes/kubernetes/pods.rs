@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt;
 use serde_json::Value;
 
+use crate::domain::app::kubernetes::WORKLOAD_LABEL;
 use crate::domain::app::kubernetes::pod::digest_annotation;
 use crate::domain::app::observed::{Container, State, Wellness};
 use crate::domain::app::workload::{Health, Service};
@@ -38,7 +39,22 @@ pub(super) fn container(pod: &Pod, name: &str, service: Option<&Service>, ends: 
         let why = [status.reason, status.message].into_iter().flatten().collect::<Vec<_>>().join(": ");
         container.trouble = Some(why).filter(|why| !why.is_empty());
     }
+    if is_ending(pod) && !matches!(container.state, State::Exited | State::Dead) {
+        (container.state, container.health, container.trouble) = (State::Ending, None, None);
+    }
     container
+}
+
+/// A group's pod; of several the one that was made last, and one that is ending only where there is no other.
+pub(super) fn newest<'a>(found: &'a [Pod], group: &str) -> Option<&'a Pod> {
+    let of_group = |pod: &&Pod| pod.labels().get(WORKLOAD_LABEL).is_some_and(|name| name == group);
+    let rank = |pod: &&Pod| (!is_ending(pod), pod.metadata.creation_timestamp.clone(), pod.name_any());
+    found.iter().filter(of_group).max_by_key(rank)
+}
+
+/// Whether a pod was told to end. Until it is gone its containers may run, and its conditions may call it ready.
+pub(super) fn is_ending(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
 }
 
 fn running(pod: &Pod, own: &ContainerStatus, service: Option<&Service>, ends: bool, into: &mut Container) {
@@ -142,6 +158,9 @@ pub(super) fn without(workload: &Value, name: &str) -> Option<Container> {
 
 /// Why a pod is not ready; none: it is.
 pub(super) fn not_ready(pod: &Pod) -> Option<String> {
+    if is_ending(pod) {
+        return Some("its pod is ending".into());
+    }
     match condition(pod, "Ready") {
         Some(ready) if ready.status == "True" => None,
         Some(ready) => {
@@ -160,4 +179,52 @@ fn said(reason: Option<String>, message: Option<String>) -> Option<String> {
     let parts: Vec<String> =
         [reason, message].into_iter().flatten().filter(|part| !part.is_empty()).collect();
     (!parts.is_empty()).then(|| parts.join(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A pod of the group `web` that runs and is ready.
+    fn pod(name: &str, made: &str, gone: Option<&str>) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "creationTimestamp": made, "deletionTimestamp": gone,
+                "labels": { WORKLOAD_LABEL: "web" }, "annotations": { digest_annotation("web"): name } },
+            "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }],
+                "containerStatuses": [{ "name": "web", "image": "", "imageID": "", "ready": true,
+                    "restartCount": 0, "state": { "running": { "startedAt": made } } }] },
+        }))
+        .unwrap()
+    }
+
+    const EARLY: &str = "2026-01-01T00:00:00Z";
+    const LATE: &str = "2026-01-01T00:01:00Z";
+
+    #[test]
+    fn a_pod_that_is_ending_neither_runs_nor_answers_however_ready_it_says_it_is() {
+        let checked = Service { health: Health::Checked, ..Service::default() };
+        let stands = pod("a", EARLY, None);
+        let seen = container(&stands, "web", Some(&checked), false);
+        assert_eq!(
+            (seen.state, seen.health, not_ready(&stands)),
+            (State::Running, Some(Wellness::Healthy), None)
+        );
+        let goes = pod("a", EARLY, Some(LATE));
+        let seen = container(&goes, "web", Some(&checked), false);
+        assert_eq!((seen.state, seen.health), (State::Ending, None));
+        assert!(not_ready(&goes).is_some());
+    }
+
+    #[test]
+    fn a_group_s_pod_is_the_last_made_and_an_ending_one_only_where_there_is_no_other() {
+        let name = |pods: &[Pod]| newest(pods, "web").map(|pod| pod.name_any());
+        let (old, new) = (pod("old", EARLY, None), pod("new", LATE, None));
+        assert_eq!(name(&[old.clone(), new.clone()]).as_deref(), Some("new"));
+        let going = pod("new", LATE, Some(LATE));
+        assert_eq!(name(&[old, going.clone()]).as_deref(), Some("old"), "a change that was taken back");
+        assert_eq!(name(&[going]).as_deref(), Some("new"));
+        assert_eq!(name(&[]), None);
+    }
 }

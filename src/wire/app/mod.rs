@@ -7,13 +7,17 @@
 pub mod params;
 pub mod words;
 
+use std::collections::BTreeSet;
+
 use axum::body::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::domain::app::instance::masked;
 use crate::domain::app::phase::Phase;
+use crate::domain::app::template::Checked;
+use crate::domain::app::verdict::{Backend, verdict};
 use crate::domain::app::view::{AppView, AppsView};
 use crate::wire::app::words::{Code, Language};
 use crate::wire::cluster::MASK;
@@ -41,6 +45,8 @@ pub enum Action {
     List,
     /// Tells an application's last words; beyond the document.
     Logs,
+    /// Tells what can be installed; beyond the document.
+    Catalog,
 }
 
 impl Action {
@@ -66,12 +72,13 @@ impl Action {
             Action::Status => "/AppStatus",
             Action::List => "/AppList",
             Action::Logs => "/apps/{app_id}/logs",
+            Action::Catalog => "/apps/catalog",
         }
     }
 
     /// Whether it changes nothing.
     pub const fn reads(self) -> bool {
-        matches!(self, Action::Status | Action::List | Action::Logs)
+        matches!(self, Action::Status | Action::List | Action::Logs | Action::Catalog)
     }
 
     /// Whether `ResponseData` of a success is `{"app_id": …}`, and so that of a failure, where the id is known.
@@ -197,6 +204,29 @@ pub struct LogEntry {
     pub line: String,
 }
 
+/// An application that can be installed; beyond the document.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct CatalogEntry {
+    /// What AppInstall calls app_name.
+    pub name: String,
+    /// Its display name.
+    pub title: String,
+    /// Its versions, the first is the usual one.
+    pub versions: Vec<String>,
+    /// Cores that it asks for.
+    pub cpu: f64,
+    /// GiB of memory that it asks for.
+    pub memory: f64,
+    /// GiB of disk that it asks for.
+    pub disk: f64,
+    /// Whether its template is of an official catalogue.
+    pub official_app: bool,
+    /// On Docker, where it is given no right over the host: `runs`, `findings` or `cannot`.
+    pub docker: String,
+    /// The same in a cluster.
+    pub kubernetes: String,
+}
+
 fn info(app: &AppView, status: &'static str) -> AppStatusInfo {
     AppStatusInfo {
         app_id: app.key.name.clone(),
@@ -242,6 +272,27 @@ pub fn list(view: &AppsView, only: Option<&str>, reveal: Reveal) -> Bytes {
     let wanted = |app: &&AppView| only.is_none_or(|name| app.key.name == name);
     let apps: Vec<_> = view.apps.iter().filter(wanted).map(|app| detail(app, reveal)).collect();
     done(apps)
+}
+
+/// The answer of what can be installed: templates, and whether each is official.
+pub fn catalog<'a>(offers: impl Iterator<Item = (&'a Checked, bool)>) -> Bytes {
+    let none = BTreeSet::new();
+    let entry = |(checked, official): (&Checked, bool)| {
+        let metadata = checked.metadata.clone().unwrap_or_default();
+        let verdict = |backend| verdict(&checked.findings, backend, &none).as_str().to_owned();
+        CatalogEntry {
+            name: checked.name.clone(),
+            title: if metadata.title.is_empty() { checked.name.clone() } else { metadata.title },
+            versions: metadata.versions,
+            cpu: metadata.needs.cpu,
+            memory: metadata.needs.memory,
+            disk: metadata.needs.disk,
+            official_app: official,
+            docker: verdict(Backend::Docker),
+            kubernetes: verdict(Backend::Kubernetes),
+        }
+    };
+    done(offers.map(entry).collect::<Vec<_>>())
 }
 
 /// The answer of a log: lines with `app`'s secrets as `***`, whoever let them through.

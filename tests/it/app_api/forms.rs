@@ -106,3 +106,19 @@ async fn icons_are_drawn_and_asked_for_without_a_token() {
         assert_eq!(world.get(bad).await.status, 404, "{bad}");
     }
 }
+
+#[tokio::test]
+async fn what_can_be_installed_is_told_as_the_operator_has_it() {
+    let world = World::new().await;
+    let told = world.get("/apps/catalog").await.json();
+    let entry = |name: &str| {
+        let all = told["ResponseData"].as_array().unwrap();
+        all.iter().find(|entry| entry["name"] == name).unwrap().clone()
+    };
+    let redis = entry("redis");
+    assert_eq!((&redis["title"], &redis["official_app"]), (&json!("Redis"), &json!(true)));
+    assert_eq!(redis["versions"][0], world.version("redis"));
+    assert_eq!((&redis["docker"], &redis["kubernetes"]), (&json!("runs"), &json!("runs")));
+    let hostile = entry("hostile");
+    assert_eq!((&hostile["docker"], &hostile["official_app"]), (&json!("cannot"), &json!(false)));
+}

@@ -22,7 +22,7 @@ async fn who_has_no_token_is_told_so_and_does_nothing() {
     let world = guarded().await;
     let version = world.version("redis");
     let install = format!("/AppInstall?app_name=redis&customer_app_name=a&app_version={version}");
-    for path in [install.as_str(), "/AppList", "/v1/AppStatus?app_id=a", "/apps/a/logs"] {
+    for path in [install.as_str(), "/AppList", "/v1/AppStatus?app_id=a", "/apps/a/logs", "/apps/catalog"] {
         let answer = world.get(path).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "Auth.Token.Missing"), "{path}");
         assert!(answer.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
@@ -39,6 +39,7 @@ async fn who_has_no_token_is_told_so_and_does_nothing() {
     }
     assert_eq!(with(&world, "/AppStatus?app_id=a", EYE).await.status, 200);
     assert_eq!(with(&world, "/apps/a/logs", EYE).await.status, 403);
+    assert_eq!(with(&world, "/apps/catalog", EYE).await.status, 200);
 }
 
 #[tokio::test]

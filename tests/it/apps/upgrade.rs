@@ -1,5 +1,6 @@
 //! A change of version: with a way back, and through kills.
 
+use cocoasyncer::domain::app::observed::State;
 use cocoasyncer::domain::retry::Class;
 use cocoasyncer::runtimes::Kind;
 use cocoasyncer::runtimes::memory::Script;
@@ -81,6 +82,33 @@ async fn a_version_without_an_image_never_stops_the_old_one() {
     apps.edit("blog", json!({"appVersion": "7"})).await;
     apps.condition("blog", "Valid", "VersionUnknown").await;
     stands(&apps, 1, "1").await;
+}
+
+#[tokio::test]
+async fn what_runs_is_looked_after_while_its_change_pulls_and_waits() {
+    let apps = installed().await;
+    apps.runtime.hold("pull web:2");
+    apps.edit("blog", json!({"appVersion": "2"})).await;
+    until("it pulls", || async { apps.pulls().get(1).map(|_| ()) }).await;
+    apps.runtime.change(&blog(), "web", |container| {
+        (container.state, container.exit) = (State::Exited, Some(1));
+    });
+    let status = apps.holds("blog", "is not said to run", |status| status.status != "running").await;
+    assert_eq!(status.upgrade.unwrap().step, "Pulling");
+    apps.runtime.fail("pull web:2", Kind::RegistryUnreachable, Class::Transient, usize::MAX);
+    apps.runtime.release("pull web:2");
+    // It waits for the registry, and what should run meanwhile comes back.
+    let waits = async || apps.condition("blog", "Degraded", "RegistryUnreachable").await;
+    assert!(waits().await.contains("the change of version waits"));
+    apps.comes_to("blog", "running").await;
+    let made = apps.took("create");
+    apps.runtime.remove(&blog(), "web");
+    until("it is made again", || async { (made < apps.took("create")).then_some(()) }).await;
+    apps.comes_to("blog", "running").await;
+    waits().await;
+    assert_eq!(apps.status("blog").await.running_version.as_deref(), Some("1"));
+    apps.runtime.mend();
+    stands(&apps, 2, "2").await;
 }
 
 /// Kills in the middle of an upgrade; with `good` the new version answers.

@@ -16,11 +16,18 @@ async fn an_applications_whole_life_by_the_command_line() {
     let folder = host.site.home.path().join("catalog").display().to_string();
     let listed = cli(&["-o", "json", "app", "catalog", &folder]).await.json();
     assert!(listed.as_array().unwrap().iter().any(|app| app["name"] == "pair"), "{listed}");
+    let api = format!("http://{}", host.site.at.api);
+    let tokens = host.site.data().join("app-tokens").display().to_string();
+    let asked = ["--api", &api, "--token-file", &tokens];
+    let offered = cli(&[&["-o", "json", "app", "catalog"], &asked[..]].concat()).await.json();
+    let all = offered.as_array().unwrap();
+    assert!(["pair", "redis"].iter().all(|name| all.iter().any(|app| app["name"] == *name)), "{offered}");
     let none = cli(&["app", "list"]).await.done();
     assert!(none.contains("no applications yet"), "{none}");
     cli(&["app", "status", name]).await.refused(3, &[name]);
 
-    let ran = cli(&["app", "install", "pair", name, "--version", "1", "--wait"]).await;
+    // Without a version: the first that the operator offers.
+    let ran = cli(&[&["app", "install", "pair", name, "--wait"], &asked[..]].concat()).await;
     assert!(
         ran.err.contains(&format!("{name}: creating")),
         "how far it is goes to standard error: {}",
@@ -52,11 +59,8 @@ async fn an_applications_whole_life_by_the_command_line() {
     assert!(!shown.contains(&password) && !object.to_string().contains(&password));
 
     host.shell(name, "echo the word is $WORD > /proc/1/fd/1").await;
-    let api = format!("http://{}", host.site.at.api);
-    let tokens = host.site.data().join("app-tokens").display().to_string();
-    let logs =
-        ["app", "logs", name, "--service", "web", "--lines", "50", "--api", &api, "--token-file", &tokens];
-    let said = cli(&logs).await.done();
+    let logs = ["app", "logs", name, "--service", "web", "--lines", "50"];
+    let said = cli(&[&logs, &asked[..]].concat()).await.done();
     assert!(said.contains("web | the word is ***"), "{said}");
 
     assert!(cli(&["app", "stop", name, "--wait"]).await.done().contains("is stopped"));

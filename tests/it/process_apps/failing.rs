@@ -106,7 +106,7 @@ async fn a_disk_that_fills_up_in_mid_pull_is_told_and_the_pull_done_again() {
         host.install("slow", "1", name).await;
         let begun = registry.pouring.wait_for(|count| *count > 0);
         tokio::time::timeout(crate::support::apps::PATIENCE, begun).await.unwrap().unwrap();
-        engine.leaves(512);
+        engine.leaves(512).await;
         registry.release();
         let words = errs(&host, name, "NoSpace").await;
         assert!(words.contains("no space left") && words.contains("free some space"), "{words}");
@@ -116,7 +116,7 @@ async fn a_disk_that_fills_up_in_mid_pull_is_told_and_the_pull_done_again() {
             assert!(host.lab.docker.inspect_image(&registry.image("slow")).await.is_err());
             registry.holds();
         }
-        engine.leaves(4 << 20);
+        engine.leaves(4 << 20).await;
     }
     let info = host.runs(name).await;
     shows(u16::try_from(info["port"].as_u64().unwrap()).unwrap(), "/file", "x").await;

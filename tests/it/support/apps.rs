@@ -168,13 +168,10 @@ impl Host {
     /// Waits until it runs, which it must not fail to do on the way; what AppList tells of how it is reached.
     pub async fn runs(&self, name: &str) -> Value {
         self.becomes(name, "running").await;
-        // A moment later its status may have followed an event, and be back soon.
-        self.wait("it is listed as running", async || {
-            let list = self.done("AppList", &[("customer_app_name", name)]).await;
-            assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
-            list[0]["running_info"].is_object().then(|| list[0]["running_info"].clone())
-        })
-        .await
+        let list = self.done("AppList", &[("customer_app_name", name)]).await;
+        assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+        assert!(list[0]["running_info"].is_object(), "it ran a moment ago: {list}; {}", self.picture().await);
+        list[0]["running_info"].clone()
     }
 
     /// Removes by the App API and waits until it is gone.

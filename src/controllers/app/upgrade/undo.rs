@@ -34,7 +34,7 @@ impl Worker {
         if let Err(refusal) = self.restore(from, to, upgrade.from).await {
             return self.later(from, None, refusal).await;
         }
-        self.tries = (0, None);
+        self.unhindered();
         let failed = self.reporter.draft.rolled_back.is_some();
         self.reporter.draft.upgrade = None;
         // Before this stands the old version must not start: a second putting back would lose what it wrote.
@@ -117,7 +117,8 @@ impl Worker {
     /// Writes that no change is under way, and forgets the revision that it was to.
     pub(super) async fn close(&mut self, app: &App, to: i64) -> bool {
         self.give_back();
-        (self.next, self.switched, self.tries) = (None, None, (0, None));
+        (self.next, self.switched) = (None, None);
+        self.unhindered();
         self.clear_failure();
         let stands = self.reporter.save(app).await;
         if stands && let Err(error) = revision::remove(&self.ctx, &self.key, to).await {

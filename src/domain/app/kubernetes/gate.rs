@@ -17,7 +17,8 @@ use crate::domain::app::workload::{Until, Wait};
 pub fn held(instance: &Instance, groups: &[Group], seen: &Observed) -> BTreeMap<String, Waiting> {
     let mut held = BTreeMap::new();
     for group in groups.iter().filter(|_| instance.wanted.running) {
-        if group.services.iter().any(|(service, _)| seen.services.contains_key(service)) {
+        let there = |service: &str| seen.services.get(service).is_some_and(|c| c.state != State::Ending);
+        if group.services.iter().any(|(service, _)| there(service)) {
             continue;
         }
         let own = |wait: &&Wait| group.services.iter().any(|(service, _)| *service == wait.on);

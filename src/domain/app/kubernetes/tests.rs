@@ -1,8 +1,11 @@
 //! The small rules of a rendering, each by itself; whole renderings are proven on templates.
 
 use crate::domain::app::kubernetes::container::literal;
+use crate::domain::app::kubernetes::gate::held;
 use crate::domain::app::kubernetes::security::level;
-use crate::domain::app::kubernetes::{Level, cores, octets};
+use crate::domain::app::kubernetes::{Level, Options, cores, octets, render};
+use crate::domain::app::observed::{Observed, State};
+use crate::domain::app::plan::tests::{container, made, running};
 use crate::domain::app::workload::{Sandbox, Service};
 
 #[test]
@@ -47,4 +50,23 @@ fn a_service_gets_the_strictest_level_that_it_can_live_with() {
     ] {
         assert_eq!(level(&service(user, cap, privileged)), expect, "{user:?} {cap}");
     }
+}
+
+#[test]
+fn who_is_ending_is_not_there_to_those_that_wait() {
+    let text = "services:\n  web: { image: 'web:1', depends_on: [db] }\n  db: { image: 'db:1' }\n";
+    let instance = made(text, running());
+    let groups = render(&instance, &Options::default()).groups;
+    let holds = |web: Option<State>, db: Option<State>| {
+        let all = [("web", web), ("db", db)].into_iter();
+        let services =
+            all.filter_map(|(name, state)| Some((name.to_owned(), container(&instance, name, state?))));
+        let seen = Observed { services: services.collect(), ..Observed::default() };
+        held(&instance, &groups, &seen).values().any(|waiting| waiting.service == "web" && waiting.on == "db")
+    };
+    assert!(holds(None, None));
+    assert!(holds(None, Some(State::Ending)), "a start right after a stop");
+    assert!(holds(Some(State::Ending), Some(State::Pending)), "its own last pod is none");
+    assert!(!holds(None, Some(State::Running)));
+    assert!(!holds(Some(State::Running), Some(State::Ending)), "an ill database takes nobody down with it");
 }

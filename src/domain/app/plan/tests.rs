@@ -20,7 +20,7 @@ const ALL: &str = "services:
 volumes: { data: }
 ";
 
-fn made(text: &str, wanted: Wanted) -> Instance {
+pub(in crate::domain::app) fn made(text: &str, wanted: Wanted) -> Instance {
     let template = Template { name: "t".into(), compose: Some(text.into()), ..Template::default() };
     let (key, none) = (AppKey { namespace: "n".into(), name: "t".into() }, Default::default());
     let (choices, secrets, allowed) = (Choices::default(), Default::default(), Default::default());
@@ -42,15 +42,15 @@ fn made(text: &str, wanted: Wanted) -> Instance {
     instantiate(&template, Arc::default(), &order).unwrap()
 }
 
-fn running() -> Wanted {
+pub(in crate::domain::app) fn running() -> Wanted {
     Wanted { running: true, restarted: None }
 }
 
-fn at(second: i64) -> Timestamp {
+pub(in crate::domain::app) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn container(instance: &Instance, name: &str, state: State) -> Container {
+pub(in crate::domain::app) fn container(instance: &Instance, name: &str, state: State) -> Container {
     Container {
         id: name.into(),
         digest: instance.digests[name].clone(),
@@ -143,6 +143,27 @@ fn settle(instance: &Instance, seen: &mut Observed) -> Vec<Step> {
         }
     }
     panic!("it never rests: {taken:?}");
+}
+
+#[test]
+fn who_started_before_the_moment_is_to_restart_and_nobody_else() {
+    let wished = |second| made(ALL, Wanted { running: true, restarted: Some(at(second)) });
+    for (moment, started, expect) in
+        [(10, Some(9), true), (10, Some(10), false), (10, Some(11), false), (10, None, false)]
+    {
+        let instance = wished(moment);
+        let one = Container { started: started.map(at), ..container(&instance, "db", State::Running) };
+        assert_eq!(to_restart(&instance, &one), expect, "{started:?}");
+        let nobody = made(ALL, running());
+        assert!(!to_restart(&nobody, &one), "nothing was asked for");
+    }
+}
+
+#[test]
+fn a_failed_step_is_named_once() {
+    let pull = Step::Pull("nginx:1".into());
+    assert_eq!(pull.failed("pull nginx:1: no route"), "pull nginx:1: no route");
+    assert_eq!(pull.failed("no route"), "pull nginx:1: no route");
 }
 
 #[test]

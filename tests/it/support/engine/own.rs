@@ -9,9 +9,10 @@ use tempfile::TempDir;
 use crate::support::apps::PATIENCE;
 use crate::support::process::{wait, wait_within};
 
-fn mount(words: &[&str], home: &TempDir) {
+fn mount(words: &[&str], home: &TempDir) -> Result<(), String> {
     let ran = Command::new("mount").args(words).arg(home.path().join("data")).output().unwrap();
-    assert!(ran.status.success(), "mount {words:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    let said = || format!("mount {words:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    if ran.status.success() { Ok(()) } else { Err(said()) }
 }
 
 /// An engine with its own containers' supervisor, folders and networks.
@@ -33,7 +34,7 @@ impl Engine {
     pub async fn on_small_disk(pool: &'static str) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("data")).unwrap();
-        mount(&["-t", "tmpfs", "-o", "size=4g", "cocoasyncer-tests"], &home);
+        mount(&["-t", "tmpfs", "-o", "size=4g", "cocoasyncer-tests"], &home).unwrap();
         Self::over(home, pool).await
     }
 
@@ -46,10 +47,14 @@ impl Engine {
     }
 
     /// Leaves its small disk so many KiB beside what is in use.
-    pub fn leaves(&self, kib: u64) {
-        let stat = rustix::fs::statvfs(self.home.path().join("data")).unwrap();
-        let size = ((stat.f_blocks - stat.f_bfree) * stat.f_frsize).div_ceil(1024) + kib;
-        mount(&["-o", &format!("remount,size={size}k")], &self.home);
+    pub async fn leaves(&self, kib: u64) {
+        wait("its disk is as small as it shall be", || async {
+            let stat = rustix::fs::statvfs(self.home.path().join("data")).unwrap();
+            let size = ((stat.f_blocks - stat.f_bfree) * stat.f_frsize).div_ceil(1024) + kib;
+            // What the engine wrote since the look may be more than that: then it is looked again.
+            mount(&["-o", &format!("remount,size={size}k")], &self.home).ok()
+        })
+        .await;
     }
 
     fn path(&self, name: &str) -> String {
