@@ -13,6 +13,8 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tracing::{debug, info, warn};
 
+use crate::telemetry::chain::Chain;
+
 /// Events of the objects of `api` that `config` selects.
 pub fn objects<K>(api: Api<K>, config: Config) -> BoxStream<'static, Result<Event<K>>>
 where
@@ -55,6 +57,7 @@ where
 
 /// kube's watcher, begun anew when the server can't go on from where it was: by itself it asks for the same version for
 /// ever where a server says 410 at once and not as the stream's first event.
+#[expect(clippy::disallowed_methods, reason = "here it is begun anew")]
 fn anew<K>(api: Api<K>, config: Config) -> impl Stream<Item = Result<Event<K>>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -99,8 +102,10 @@ impl Teller {
     /// It was interrupted.
     pub fn failed(&mut self, error: &Error) {
         match std::mem::replace(&mut self.interrupted, true) {
-            false => warn!(watch = %self.what, %error, "watch interrupted, it goes on by itself"),
-            true => debug!(watch = %self.what, %error, "watch still interrupted"),
+            false => {
+                warn!(watch = %self.what, error = %Chain(error), "watch interrupted, it goes on by itself")
+            }
+            true => debug!(watch = %self.what, error = %Chain(error), "watch still interrupted"),
         }
     }
 }

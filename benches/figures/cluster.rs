@@ -235,6 +235,7 @@ fn throughput(world: &World, client: &Client) -> anyhow::Result<Figure> {
     })
 }
 
+#[allow(clippy::disallowed_methods, reason = "the baseline is kube's own")]
 async fn filled<K>(client: &Client, config: watcher::Config, tasks: &mut JoinSet<()>) -> Store<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,

@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &["api"]),
     ("telemetry", &["api", "domain"]),
     ("pki", &[]),
-    ("watching", &[]),
+    ("watching", &["telemetry"]),
     ("catalog", &["domain", "telemetry"]),
     ("wire", &["api", "domain"]),
     ("providers", &["api", "domain", "telemetry"]),

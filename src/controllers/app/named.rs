@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use crate::api::app::App;
+use crate::telemetry::chain::Chain;
 use crate::watching;
 
 /// Namespace and name.
@@ -89,7 +90,7 @@ async fn watch(client: Client, place: Place, tell: mpsc::UnboundedSender<Place>)
             }
             // Its App's worker says what it can't read.
             Err(error) => {
-                debug!(secret = %place.1, error = %error, "watch interrupted, it goes on by itself")
+                debug!(secret = %place.1, error = %Chain(&error), "watch interrupted, it goes on by itself")
             }
         }
     }

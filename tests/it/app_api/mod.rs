@@ -32,7 +32,7 @@ use futures::StreamExt;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -238,7 +238,7 @@ impl World {
 
 async fn feed(api: Api<App>, sender: watch::Sender<Arc<AppsView>>) {
     let mut apps: BTreeMap<(String, String), App> = BTreeMap::new();
-    let mut events = watcher(api, watcher::Config::default()).boxed();
+    let mut events = cocoasyncer::watching::objects(api, watcher::Config::default());
     while let Some(event) = events.next().await {
         let id = |app: &App| (app.name_any(), app.namespace().unwrap_or_default());
         match event {
