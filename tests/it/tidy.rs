@@ -61,7 +61,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["api", "domain", "telemetry", "catalog", "wire", "peers", "dns", "config", "process", "assembly"],
+        &[
+            "api",
+            "domain",
+            "telemetry",
+            "watching",
+            "catalog",
+            "wire",
+            "peers",
+            "dns",
+            "config",
+            "process",
+            "assembly",
+        ],
     ),
 ];
 
