@@ -48,6 +48,11 @@ impl<K: Ord> Said<K> {
         self.with(|said| said.contains_key(about))
     }
 
+    /// Whether nothing fails.
+    pub fn is_empty(&self) -> bool {
+        self.with(|said| said.is_empty())
+    }
+
     /// Forgets all but those that `fail` still.
     pub fn keep(&self, mut fail: impl FnMut(&K) -> bool) {
         self.with(|said| said.retain(|about, _| fail(about)));

@@ -65,7 +65,7 @@ where
     S: Serialize,
 {
     let meta = object.meta();
-    let about = format!("{} {:?} {:?}", K::kind(&()), meta.namespace, meta.name);
+    let about = about(object);
     match write_status(api, object, status, manager).await {
         Ok(applied) => {
             ctx.said.is_well(&about);
@@ -119,8 +119,13 @@ where
 
 /// Whether an object's status could not be written when that was last tried.
 pub fn is_open<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K) -> bool {
+    ctx.said.is_failing(&about(object))
+}
+
+/// What is said of an object's status is said under this.
+fn about<K: Resource<DynamicType = ()>>(object: &K) -> String {
     let meta = object.meta();
-    ctx.said.is_failing(&format!("{} {:?} {:?}", K::kind(&()), meta.namespace, meta.name))
+    format!("{} {:?} {:?}", K::kind(&()), meta.namespace, meta.name)
 }
 
 /// Publishes an event; a failure is logged and forgotten, since the status says the same. A good one tells of one
