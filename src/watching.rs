@@ -4,16 +4,22 @@
 
 use std::fmt::Debug;
 use std::future::ready;
+use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{Config, Error, Event, Result, watcher};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{Config, DefaultBackoff, Error, Event, Result, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tracing::{debug, info, warn};
 
 use crate::telemetry::chain::Chain;
+
+/// The longest pause between two tries. kube's own grow to 30 s, and for so long nothing would be known of what happened
+/// while the API server was away.
+const PAUSE: Duration = Duration::from_secs(8);
 
 /// Events of the objects of `api` that `config` selects.
 pub fn objects<K>(api: Api<K>, config: Config) -> BoxStream<'static, Result<Event<K>>>
@@ -71,7 +77,25 @@ where
         }
         Some((event, (events, begin)))
     });
-    events.default_backoff()
+    events.backoff(Pauses::default())
+}
+
+/// kube's pauses, none longer than [`PAUSE`].
+#[derive(Default)]
+struct Pauses(DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(PAUSE))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 /// Whether a watch was refused at its start with one of these codes. 400 and 422: the server knows no lists as streams,

@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams};
+use cocoasyncer::api::node::CocoaNode;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
 
 use crate::support::cluster::faults::{Door, Fault};
 use crate::support::process::wait;
 use crate::watching::Asking;
-use crate::world::{Replica, World};
+use crate::world::{NODE, Replica, World};
 
 /// Names that are there before anything goes wrong.
 const STEADY: [&str; 3] = ["a", "b", "c"];
+const STATUS: &str = "managedservices/status";
 
 /// An operator that serves `www` itself and has written [`STEADY`] at Ali.
 async fn settled() -> (World, Replica) {
@@ -114,13 +117,44 @@ async fn an_api_server_that_hangs_for_half_a_minute_is_missed_by_nobody() {
 }
 
 #[tokio::test]
+async fn a_status_whose_answer_was_lost_is_not_written_again() {
+    let world = World::new().await;
+    let replica = world.operator().await;
+    world.local("www").await;
+    world.becomes("www", "Ready", "AsWished").await;
+    replica.proxy.ledger().forget();
+    // While it sees the service as it was, it hears of nothing that was taken.
+    replica.proxy.trouble("patch", STATUS, Fault::Unheard, 1);
+    replica.proxy.trouble("watch", "managedservices", Fault::Internal, 3);
+    replica.proxy.cut_watches();
+    let lines = json!({ "spec": { "isps": ["default", "CT", "CU"] } });
+    let nodes = Api::<CocoaNode>::all(world.cluster.client.clone());
+    nodes.patch(NODE, &PatchParams::default(), &Patch::Merge(lines)).await.unwrap();
+    let codes = || {
+        let calls = replica.proxy.ledger().calls().into_iter();
+        let mine = calls.filter(|call| call.asked.resource == STATUS && call.asked.name == "www");
+        // What came before may be heard of late.
+        mine.map(|call| call.code).skip_while(|code| *code != 0).collect::<Vec<_>>()
+    };
+    wait("the status is tried again", || async { (1 < codes().len()).then_some(()) }).await;
+    // Once this is served, the services are seen again as they are.
+    world.local("new").await;
+    replica.serves("new").await;
+    world.becomes("new", "Ready", "AsWished").await;
+    assert_eq!(world.services().get("www").await.unwrap().status.unwrap().records.len(), 3);
+    assert!(codes().iter().all(|code| [0, 409].contains(code)), "{:?}", codes());
+}
+
+#[tokio::test]
 async fn watches_that_end_every_second_lose_nothing_and_make_no_storm() {
     let (world, replica) = settled().await;
     replica.proxy.watches_last(Duration::from_secs(1));
     replica.proxy.cut_watches();
     replica.proxy.ledger().forget();
     let began = tokio::time::Instant::now();
-    for round in 0..8 {
+    let mut round = 0;
+    while began.elapsed() < Duration::from_secs(6) {
+        round += 1;
         let name = format!("cut-{round}");
         world.local(&name).await;
         let served = async || replica.a(&name).await.map(drop);

@@ -15,7 +15,7 @@ use crate::controllers::app::choices::secret_name;
 use crate::controllers::app::key_of;
 use crate::controllers::app::prepare::Refusal;
 use crate::controllers::app::shared::AppContext;
-use crate::controllers::shared::report::{apply_status, cut, is_unserved, publish, unserved};
+use crate::controllers::shared::report::{On, apply_status, cut, is_unserved, publish, unserved};
 use crate::domain::app::instance::{AppKey, Instance};
 use crate::domain::app::kubernetes::Level;
 use crate::domain::app::observed::{Observed, Probe, State, Wellness};
@@ -128,7 +128,7 @@ impl Reporter {
             return true;
         }
         let api = Api::<App>::namespaced(self.ctx.base.client.clone(), &self.key.namespace);
-        let stands = apply_status(&self.ctx.base, &api, app, &self.draft, MANAGER).await.stands();
+        let stands = apply_status(&self.ctx.base, &api, app, &self.draft, MANAGER, On::Any).await.stands();
         if stands {
             self.written = self.draft.clone();
         }

@@ -14,7 +14,7 @@ use crate::api::condition::{condition, merged, reasons, types};
 use crate::api::node::{CocoaNode, CocoaNodeStatus, FamilyAddresses, ServedLine};
 use crate::api::vocab::Line;
 use crate::controllers::shared::context::Context;
-use crate::controllers::shared::report::{apply_status, publish};
+use crate::controllers::shared::report::{On, apply_status, publish};
 use crate::controllers::snapshot::{RESYNC, Snapshot};
 use crate::domain::budget::WATCH_DOG;
 use crate::domain::cluster::Vital;
@@ -60,7 +60,7 @@ async fn report(ctx: &Context, snapshot: &Snapshot) -> ((), Result<(), Class>) {
     let write = |(node, fresh): (CocoaNode, CocoaNodeStatus)| {
         let api = api.clone();
         async move {
-            let stands = apply_status(ctx, &api, &node, &fresh, MANAGER).await.stands();
+            let stands = apply_status(ctx, &api, &node, &fresh, MANAGER, On::Any).await.stands();
             if stands {
                 tell(ctx, &node, &fresh).await;
             }

@@ -14,6 +14,7 @@ use crate::api::service::ManagedService;
 use crate::api::vocab::PlatformProvider;
 use crate::controllers::service::report::Outcome;
 use crate::controllers::service::retained::Retained;
+use crate::controllers::service::written::Written;
 use crate::controllers::shared::context::Context;
 use crate::controllers::shared::report::CALL_DEADLINE;
 use crate::controllers::snapshot::Managed;
@@ -22,34 +23,34 @@ use crate::domain::records::{RecordKey, RecordSet, Wish, ZoneId, id_of};
 use crate::telemetry::chain::Chain;
 
 /// Sets the finalizer where it is missing; returns the services where that failed.
-pub async fn add(ctx: &Context, services: &[Managed]) -> BTreeSet<ObjectId> {
+pub async fn add(ctx: &Context, services: &[Managed], written: &mut Written) -> BTreeSet<ObjectId> {
     let missing = services.iter().filter(|managed| !managed.service.deleting).filter_map(|managed| {
-        let object = managed.object()?;
+        let object = written.latest(managed)?;
         (!has_finalizer(object)).then_some((managed.service.id.clone(), object.clone()))
     });
     let missing: Vec<(ObjectId, ManagedService)> = missing.collect();
     let set = |(id, object): (ObjectId, ManagedService)| async move {
         let mut all = object.metadata.finalizers.clone().unwrap_or_default();
         all.push(RECORDS_FINALIZER.to_owned());
-        match write(ctx, &object, all).await {
-            Ok(()) => {
+        (id, write(ctx, &object, all).await)
+    };
+    let mut calls = futures::stream::iter(missing).map(set).buffer_unordered(16);
+    let mut failed = BTreeSet::new();
+    while let Some((id, set)) = calls.next().await {
+        match set {
+            Ok(object) => {
                 ctx.said.is_well(&about(&id));
-                None
+                object.into_iter().for_each(|object| written.note(object));
             }
             Err(error) => {
                 if ctx.said.fails(about(&id), &error.to_string()) {
                     warn!(service = %id, error = %Chain(&error), "finalizer not set");
                 }
-                Some(id)
+                failed.insert(id);
             }
         }
-    };
-    futures::stream::iter(missing)
-        .map(set)
-        .buffer_unordered(16)
-        .filter_map(std::future::ready)
-        .collect()
-        .await
+    }
+    failed
 }
 
 /// Removes the finalizer of every service that is being deleted and has nothing left to remove.
@@ -60,6 +61,7 @@ pub async fn remove(
     services: &[Managed],
     wish: &Wish,
     Outcome { done, zone: seen }: &Outcome<'_>,
+    written: &Written,
 ) {
     for managed in services.iter().filter(|managed| managed.service.deleting) {
         let service = &managed.service;
@@ -76,7 +78,7 @@ pub async fn remove(
         // What is kept elsewhere stays there by itself; what lives inside has to be noted.
         if service.retain && zone.provider != PlatformProvider::Local {
             info!(service = %service.id, "deleted, its records stay");
-            release(ctx, managed).await;
+            release(ctx, written.latest(managed)).await;
             continue;
         }
         let unread = owns && (done.trouble.is_some() || seen.standing().is_none() || !done.left.is_empty());
@@ -90,31 +92,22 @@ pub async fn remove(
             }
             info!(service = %service.id, "deleted, its records stay");
         }
-        release(ctx, managed).await;
+        release(ctx, written.latest(managed)).await;
     }
 }
 
 /// Removes the finalizer from a service that owns no record.
-pub async fn release(ctx: &Context, managed: &Managed) {
-    if let Some(object) = managed.object() {
-        release_object(ctx, object).await;
-    }
-}
-
-/// Removes the finalizer from an object that owns no record.
-pub async fn release_object(ctx: &Context, object: &ManagedService) {
-    if !has_finalizer(object) {
-        return;
-    }
+pub async fn release(ctx: &Context, object: Option<&ManagedService>) {
+    let Some(object) = object.filter(|object| has_finalizer(object)) else { return };
     let mut rest = object.metadata.finalizers.clone().unwrap_or_default();
     rest.retain(|finalizer| finalizer != RECORDS_FINALIZER);
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let about = about(&id_of(object));
     match write(ctx, object, rest).await {
-        Ok(()) => {
+        Ok(_) => {
             ctx.said.is_well(&about);
         }
-        // Somebody was faster, most often our own status: that wakes us with the object as it is now.
+        // Somebody was faster: that wakes us with the object as it is now.
         Err(kube::Error::Api(status)) if status.is_conflict() => {
             ctx.said.fails(about, &status.reason);
             debug!(service = %name, "finalizer not removed yet")
@@ -140,7 +133,12 @@ fn has_finalizer(object: &ManagedService) -> bool {
     object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == RECORDS_FINALIZER)
 }
 
-async fn write(ctx: &Context, object: &ManagedService, finalizers: Vec<String>) -> Result<(), kube::Error> {
+/// The object as it stands then, if it is still there.
+async fn write(
+    ctx: &Context,
+    object: &ManagedService,
+    finalizers: Vec<String>,
+) -> Result<Option<ManagedService>, kube::Error> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let api = Api::<ManagedService>::namespaced(ctx.client.clone(), namespace);
@@ -149,9 +147,9 @@ async fn write(ctx: &Context, object: &ManagedService, finalizers: Vec<String>) 
     let patch = Patch::Merge(json!({ "metadata": metadata }));
     let params = PatchParams { field_manager: Some("cocoasyncer/service".into()), ..PatchParams::default() };
     match tokio::time::timeout(CALL_DEADLINE, api.patch(name, &params, &patch)).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(object)) => Ok(Some(object)),
         // Gone is as good as released.
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(kube::Error::Service("no answer in time".into())),
     }

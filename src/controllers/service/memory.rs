@@ -35,8 +35,7 @@ pub struct Notes {
     contended: BTreeMap<RecordKey, Quarrel>,
     /// Creations that have begun and don't carry our mark yet.
     pub begun: BTreeMap<RecordKey, Values>,
-    /// Turns in a row after which a status or a finalizer did not stand as it shall.
-    open: u32,
+    open: Open,
 }
 
 struct Taken {
@@ -191,11 +190,25 @@ impl Notes {
 
 impl Notes {
     /// How long to wait, where `wait` would do: not for the next look, where the API server took not all that is to be
-    /// written there.
-    pub fn unless_open(&mut self, open: bool, wait: Duration) -> Duration {
-        self.open = if open { self.open.saturating_add(1) } else { 0 };
-        if open { wait.min(turn_wait(Class::Transient, self.open)) } else { wait }
+    /// written there, but has yet to take that of so many services. As long as they get fewer it is soon tried again.
+    pub fn unless_open(&mut self, services: usize, wait: Duration) -> Duration {
+        if services == 0 {
+            self.open = Open::default();
+            return wait;
+        }
+        let Open { services: before, turns } = self.open;
+        let turns = if services < before { 1 } else { turns.saturating_add(1) };
+        self.open = Open { services, turns };
+        wait.min(turn_wait(Class::Transient, turns))
     }
+}
+
+/// The services of which the API server has yet to take a status or a finalizer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Open {
+    services: usize,
+    /// Turns in a row in which they got no fewer.
+    turns: u32,
 }
 
 fn wait(class: Class, failures: u32) -> Duration {
@@ -398,5 +411,13 @@ mod tests {
         notes.look_round(&mut back, &standing);
         let plan = crate::domain::dns_plan::plan(&back, &standing);
         assert!(plan.changes.is_empty() && plan.held.is_empty(), "{plan:?}");
+    }
+
+    #[test]
+    fn what_the_api_server_takes_bit_by_bit_is_not_put_off() {
+        let mut notes = Notes::default();
+        let waits =
+            [5, 5, 5, 2, 2, 0, 1].map(|open| notes.unless_open(open, Duration::from_secs(60)).as_secs());
+        assert_eq!(waits, [1, 2, 4, 1, 2, 60, 1]);
     }
 }

@@ -19,7 +19,7 @@ use crate::controllers::service::memory::Notes;
 use crate::controllers::service::sync::{Done, Failed, Zone};
 use crate::controllers::service::written::Written;
 use crate::controllers::shared::context::Context;
-use crate::controllers::shared::report::{Applied, apply_status, cut, is_unserved, publish, unserved};
+use crate::controllers::shared::report::{Applied, On, apply_status, cut, is_unserved, publish, unserved};
 use crate::controllers::snapshot::{Managed, Refused, Snapshot};
 use crate::domain::dns_plan::{Found, FoundZone, Held};
 use crate::domain::lines::Why;
@@ -53,15 +53,12 @@ pub async fn report(
     let now = ctx.now();
     let by_name = ByName::of(wish, outcome);
     let fresh = services.iter().filter_map(|managed| {
-        let object = managed.object()?;
+        let object = written.latest(managed)?;
         let status = status(managed, object, wish, outcome, &by_name, now);
         Some((object, status))
     });
-    for (id, applied, status) in write_all(ctx, fresh.collect()).await {
-        if let Applied::As(Some(version)) = applied {
-            written.note(id, version, status);
-        }
-    }
+    let all = write_all(ctx, fresh.collect()).await;
+    note(all, written);
 }
 
 /// Notes in the statuses that the creation of these records begins; returns the services where that failed, which have
@@ -71,16 +68,32 @@ pub async fn begin(
     services: &[Managed],
     notes: &Notes,
     news: &[RecordKey],
+    written: &mut Written,
 ) -> BTreeSet<ObjectId> {
     let names: BTreeSet<&DnsName> = news.iter().map(|key| &key.name).collect();
     let about = services.iter().filter(|managed| names.contains(&managed.service.name));
     let fresh = about.filter_map(|managed| {
-        let object = managed.object()?;
+        let object = written.latest(managed)?;
         let begun = begun(&managed.service, notes, None);
         Some((object, ManagedServiceStatus { begun, ..object.status.clone().unwrap_or_default() }))
     });
     let all = write_all(ctx, fresh.collect()).await;
-    all.into_iter().filter(|(_, applied, _)| !applied.stands()).map(|(id, ..)| id).collect()
+    note(all, written)
+}
+
+/// Notes what was taken; returns what was not.
+fn note(all: Vec<(ObjectId, Applied<ManagedService>)>, written: &mut Written) -> BTreeSet<ObjectId> {
+    let mut open = BTreeSet::new();
+    for (id, applied) in all {
+        match applied {
+            Applied::As(object) => written.note(*object),
+            Applied::Gone => {}
+            Applied::Behind | Applied::Failed => {
+                open.insert(id);
+            }
+        }
+    }
+    open
 }
 
 /// What has begun and doesn't stand as ours yet.
@@ -172,7 +185,7 @@ async fn nowhere(ctx: &Context, snapshot: &Snapshot, managed: &Managed, reason: 
     let service = &managed.service;
     let has_none = service.last.is_empty() && service.begun.is_empty();
     if service.deleting && (has_none || service.retain) {
-        finalize::release(ctx, managed).await;
+        finalize::release(ctx, managed.object()).await;
     }
 }
 
@@ -183,7 +196,7 @@ pub async fn refused(ctx: &Context, snapshot: &Snapshot) {
         let status = with_conditions(object, invalid(error), snapshot.now);
         write_all(ctx, vec![(object, status)]).await;
         if object.metadata.deletion_timestamp.is_some() {
-            finalize::release_object(ctx, object).await;
+            finalize::release(ctx, Some(object)).await;
         }
     }
 }
@@ -224,14 +237,14 @@ fn with_conditions(
 async fn write_all(
     ctx: &Context,
     fresh: Vec<(&ManagedService, ManagedServiceStatus)>,
-) -> Vec<(ObjectId, Applied, ManagedServiceStatus)> {
+) -> Vec<(ObjectId, Applied<ManagedService>)> {
     let news = fresh.into_iter().filter(|(object, fresh)| object.status.as_ref() != Some(fresh));
     let writes: Vec<(ManagedService, ManagedServiceStatus)> =
         news.map(|(object, fresh)| (object.clone(), fresh)).collect();
     let write = |(object, fresh): (ManagedService, ManagedServiceStatus)| async move {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let api = Api::<ManagedService>::namespaced(ctx.client.clone(), namespace);
-        (id_of(&object), apply_status(ctx, &api, &object, &fresh, MANAGER).await, fresh)
+        (id_of(&object), apply_status(ctx, &api, &object, &fresh, MANAGER, On::This).await)
     };
     futures::stream::iter(writes.into_iter().map(write)).buffer_unordered(AT_ONCE).collect().await
 }

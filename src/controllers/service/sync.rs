@@ -146,8 +146,8 @@ impl Zone {
     }
 
     /// See [`Notes::unless_open`].
-    pub fn unless_open(&mut self, open: bool, wait: Duration) -> Duration {
-        self.notes.unless_open(open, wait)
+    pub fn unless_open(&mut self, services: usize, wait: Duration) -> Duration {
+        self.notes.unless_open(services, wait)
     }
 
     /// A wish as this zone can have it: its lines, its TTLs, and without what other nodes write.

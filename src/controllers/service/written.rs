@@ -1,49 +1,49 @@
-//! Statuses that were written and that no snapshot shows yet: a turn that began from an older snapshot would take them for
-//! unwritten, and write them again with other times. It writes nothing itself.
+//! Services as this process has written them last, where no snapshot shows that yet: a turn that began from an older
+//! snapshot would write the same again with other times, or on a version that is gone. It writes nothing itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::core::DeserializeGuard;
 
-use crate::api::service::{ManagedService, ManagedServiceStatus};
+use crate::api::service::ManagedService;
 use crate::controllers::snapshot::Managed;
 use crate::domain::names::ObjectId;
-use crate::domain::records::Service;
+use crate::domain::records::{Service, id_of};
 
-/// The statuses, each with the version that it made of its object. Empty at rest.
+/// The objects as the API server answered them. Empty at rest.
 #[derive(Debug, Default)]
-pub struct Written(BTreeMap<ObjectId, (u64, ManagedServiceStatus)>);
+pub struct Written(BTreeMap<ObjectId, Arc<DeserializeGuard<ManagedService>>>);
 
 impl Written {
-    /// A status was written.
-    pub fn note(&mut self, id: ObjectId, version: u64, status: ManagedServiceStatus) {
-        self.0.insert(id, (version, status));
+    /// The API server has taken what was written, and answered with the whole object.
+    pub fn note(&mut self, object: ManagedService) {
+        self.0.insert(id_of(&object), Arc::new(DeserializeGuard(Ok(object))));
     }
 
-    /// The services with what was written since they were seen; forgets what they show. Versions of one kind can be
-    /// compared as numbers (Kubernetes API conventions, resource version comparison).
+    /// A service as it was seen or, if that is newer, written.
+    pub fn latest<'a>(&'a self, managed: &'a Managed) -> Option<&'a ManagedService> {
+        let seen = managed.object()?;
+        let written = self.0.get(&managed.service.id).and_then(|written| written.0.as_ref().ok());
+        Some(written.filter(|written| version(seen) < version(written)).unwrap_or(seen))
+    }
+
+    /// The services with what was written since they were seen; forgets what they show.
     pub fn over(&mut self, services: Arc<Vec<Managed>>) -> Arc<Vec<Managed>> {
         if self.0.is_empty() {
             return services;
         }
         let mut left = BTreeMap::new();
         let over = services.iter().map(|managed| {
-            let id = &managed.service.id;
-            let older = |object: &ManagedService, version| seen(object).is_some_and(|seen| seen < version);
-            let written = self.0.remove(id);
-            let (object, (version, status)) = match (managed.object(), written) {
-                (Some(object), Some(written)) if older(object, written.0) => (object, written),
-                _ => return managed.clone(),
-            };
-            let object = ManagedService { status: Some(status.clone()), ..object.clone() };
-            left.insert(id.clone(), (version, status));
-            match Service::parse(&object) {
-                Ok(service) => {
-                    Managed { service: Arc::new(service), object: Arc::new(DeserializeGuard(Ok(object))) }
-                }
-                Err(_) => managed.clone(),
-            }
+            let written = self.0.remove(&managed.service.id);
+            let newer = written.and_then(|object| {
+                let written = object.0.as_ref().ok()?;
+                let newer = version(managed.object()?) < version(written);
+                newer.then(|| Service::parse(written).ok()).flatten().map(|service| (service, object))
+            });
+            let Some((service, object)) = newer else { return managed.clone() };
+            left.insert(managed.service.id.clone(), object.clone());
+            Managed { service: Arc::new(service), object }
         });
         let over = over.collect();
         self.0 = left;
@@ -51,7 +51,8 @@ impl Written {
     }
 }
 
-fn seen(object: &ManagedService) -> Option<u64> {
+/// Versions of one kind can be compared as numbers (Kubernetes API conventions, resource version comparison).
+fn version(object: &ManagedService) -> Option<u64> {
     object.metadata.resource_version.as_ref()?.parse().ok()
 }
 
@@ -59,14 +60,20 @@ fn seen(object: &ManagedService) -> Option<u64> {
 mod tests {
     use serde_json::json;
 
+    use crate::api::service::ManagedServiceStatus;
+
     use super::*;
 
-    fn managed(version: &str) -> Managed {
-        let object: ManagedService = serde_json::from_value(json!({
+    fn object(version: &str) -> ManagedService {
+        serde_json::from_value(json!({
             "metadata": { "name": "a", "namespace": "b", "resourceVersion": version },
             "spec": { "serviceName": "a", "domain": "example.com", "record": "a", "platformProvider": "Local" },
         }))
-        .unwrap();
+        .unwrap()
+    }
+
+    fn managed(version: &str) -> Managed {
+        let object = object(version);
         let service = Arc::new(Service::parse(&object).unwrap());
         Managed { service, object: Arc::new(DeserializeGuard(Ok(object))) }
     }
@@ -81,7 +88,9 @@ mod tests {
         for last in ["12", "10"] {
             let mut written = Written::default();
             let status = ManagedServiceStatus { fqdn: "a.example.com".into(), ..Default::default() };
-            written.note(managed("9").service.id.clone(), 10, status);
+            written.note(ManagedService { status: Some(status), ..object("10") });
+            assert!(written.latest(&managed("9")).unwrap().status.is_some(), "in the same turn");
+            assert!(written.latest(&managed("11")).unwrap().status.is_none());
             assert_eq!(shown(&mut written, "9").as_deref(), Some("a.example.com"), "the turn right after");
             assert_eq!(shown(&mut written, "8").as_deref(), Some("a.example.com"), "and the next");
             assert_eq!(shown(&mut written, last), None, "the object says it itself");
@@ -92,7 +101,7 @@ mod tests {
     #[test]
     fn a_service_that_went_is_forgotten() {
         let mut written = Written::default();
-        written.note(managed("9").service.id.clone(), 10, ManagedServiceStatus::default());
+        written.note(object("10"));
         assert!(written.over(Arc::default()).is_empty());
         assert!(written.0.is_empty());
     }

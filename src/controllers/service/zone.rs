@@ -168,7 +168,10 @@ impl Worker {
             (_, Some(due)) => due.saturating_duration_since(Instant::now()).max(Duration::from_millis(10)),
         };
         // Asked of thousands after every turn: mostly nothing fails at all.
-        let open = !self.ctx.said.is_empty() && services.iter().any(|managed| self.is_open(managed));
+        let open = match self.ctx.said.is_empty() {
+            true => 0,
+            false => services.iter().filter(|managed| self.is_open(managed)).count(),
+        };
         let wait = zone.unless_open(open, wait);
         self.zone = Some(zone);
         wait
@@ -191,9 +194,9 @@ impl Worker {
         done: &mut Done,
         snapshots: &Snapshots,
     ) {
-        let (ctx, id) = (&self.ctx, &self.id);
+        let (ctx, id, written) = (&self.ctx, &self.id, &mut self.written);
         let unmarked = match ctx.role {
-            Role::Active => finalize::add(ctx, services).await,
+            Role::Active => finalize::add(ctx, services, written).await,
             // What a standby serves goes with its process.
             Role::Standby => BTreeSet::new(),
         };
@@ -207,7 +210,7 @@ impl Worker {
             let news = zone.to_note(&slice);
             if !news.is_empty() {
                 zone.begin(&slice);
-                let unnoted = report::begin(ctx, services, zone.notes(), &news).await;
+                let unnoted = report::begin(ctx, services, zone.notes(), &news, written).await;
                 let waits = |change: &mut Change| change.from.is_none() && unnoted.contains(&change.service);
                 let waiting = slice.extract_if(.., waits);
                 let why = Failed::later("the beginning of its creation could not be noted yet");
@@ -276,6 +279,7 @@ impl Worker {
             services,
             wish,
             &report::Outcome { done, zone },
+            &self.written,
         )
         .await;
         if fresh {

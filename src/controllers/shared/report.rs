@@ -40,33 +40,56 @@ enum ReportError {
 }
 
 /// What became of a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Applied {
-    /// It stands, and made this version of its object, where that is a number.
-    As(Option<u64>),
+#[derive(Debug)]
+pub enum Applied<K> {
+    /// It stands; the object as it is with it.
+    As(Box<K>),
     /// Its object is gone and has nothing to report.
     Gone,
+    /// The object is another than the one that the status was made from, which its watch will show.
+    Behind,
     /// It could not be written.
     Failed,
 }
 
-impl Applied {
+impl<K> Applied<K> {
     /// Whether nothing is left to be written.
-    pub fn stands(self) -> bool {
-        self != Self::Failed
+    pub fn stands(&self) -> bool {
+        matches!(self, Self::As(_) | Self::Gone)
     }
+}
+
+/// On which version of its object a status may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// Whichever stands.
+    Any,
+    /// The one it was made from: what a call whose answer was lost has written, is not written again with other times.
+    This,
 }
 
 /// Applies `status` of `object` under the field manager; the caller has seen that it differs from what stands there. A
 /// failure is logged, once while it stays the same.
-pub async fn apply_status<K, S>(ctx: &Context, api: &Api<K>, object: &K, status: &S, manager: &str) -> Applied
+pub async fn apply_status<K, S>(
+    ctx: &Context,
+    api: &Api<K>,
+    object: &K,
+    status: &S,
+    manager: &str,
+    on: On,
+) -> Applied<K>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     S: Serialize,
 {
     let meta = object.meta();
     let about = about(object);
-    match write_status(api, object, status, manager).await {
+    match write_status(api, object, status, manager, on).await {
+        Ok(Applied::Behind) => {
+            ctx.said.fails(about, "behind");
+            debug!(namespace = meta.namespace, name = meta.name, "status made from an older object");
+            Applied::Behind
+        }
         Ok(applied) => {
             ctx.said.is_well(&about);
             applied
@@ -87,17 +110,22 @@ async fn write_status<K, S>(
     object: &K,
     status: &S,
     manager: &str,
-) -> Result<Applied, ReportError>
+    on: On,
+) -> Result<Applied<K>, ReportError>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     S: Serialize,
 {
     let name = object.meta().name.clone().unwrap_or_default();
+    // The uid makes sure that a status never lands on another object of the same name.
+    let mut metadata = serde_json::json!({ "name": name, "uid": object.meta().uid });
+    if on == On::This {
+        metadata["resourceVersion"] = object.meta().resource_version.as_deref().into();
+    }
     let patch = serde_json::json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
-        // The uid makes sure that a status never lands on another object of the same name.
-        "metadata": { "name": name, "uid": object.meta().uid },
+        "metadata": metadata,
         "status": status,
     });
     let params = PatchParams::apply(manager).force();
@@ -107,12 +135,13 @@ where
         Err(_) => Err(ReportError::Deadline { name }),
         Ok(Ok(written)) => {
             debug!(object = %name, kind = %K::kind(&()), "status written");
-            let version = written.meta().resource_version.as_ref();
-            Ok(Applied::As(version.and_then(|version| version.parse().ok())))
+            Ok(Applied::As(Box::new(written)))
         }
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {
-            Ok(Applied::Gone)
-        }
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Ok(Applied::Gone),
+        Ok(Err(kube::Error::Api(status))) if status.is_conflict() => match on {
+            On::Any => Ok(Applied::Gone),
+            On::This => Ok(Applied::Behind),
+        },
         Ok(Err(source)) => Err(ReportError::Apply { name, source: Box::new(source) }),
     }
 }
