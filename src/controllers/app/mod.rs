@@ -37,6 +37,7 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::app::App;
@@ -78,7 +79,7 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
     let mut events = None;
     announce(&ctx);
     // The first one is sent even if there is no App: who waits for it learns that all are known.
-    let mut first = true;
+    let (mut first, learned_by) = (true, Instant::now() + view::LEARN);
     loop {
         let apps = ctx.base.stores.apps();
         workers.follow(&apps);
@@ -90,17 +91,21 @@ async fn supervise(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
         }
         report::outside(&ctx).await;
         let view = view::view(&ctx, &apps, &secrets.borrow_and_update());
-        views.send_if_modified(|old| {
-            let news = first || **old != view;
-            if news {
-                *old = Arc::new(view);
-            }
-            news
-        });
-        first = false;
+        let whole = view::is_learned(&apps, &secrets.borrow());
+        if !first || whole || learned_by <= Instant::now() {
+            views.send_if_modified(|old| {
+                let news = first || **old != view;
+                if news {
+                    *old = Arc::new(view);
+                }
+                news
+            });
+            first = false;
+        }
         tokio::select! {
             () = ctx.base.stores.apps_changed() => {}
             () = workers.named.changed() => {}
+            () = tokio::time::sleep_until(learned_by), if first => {}
             changed = secrets.changed() => if changed.is_err() { return },
             changed = offers.changed() => if changed.is_ok() { workers.catalogue += 1 } else { return },
             Some(name) = next(&mut events) => workers.wake(&name),

@@ -34,6 +34,8 @@ async fn follow(ctx: AppContext, views: watch::Sender<Arc<AppsView>>) {
     ctx.base.stores.apps_ready().await;
     let mut offers = ctx.library.subscribe();
     let mut read: BTreeMap<AppKey, Stamp> = BTreeMap::new();
+    // What is not learned by then is tried again below.
+    let _ = tokio::time::timeout(view::LEARN, learn(&ctx, &ctx.base.stores.apps(), &mut read)).await;
     loop {
         let apps = ctx.base.stores.apps();
         show(&ctx, &apps, &views);

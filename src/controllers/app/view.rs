@@ -1,6 +1,7 @@
 //! The applications as the App API shows them, from their objects and the secrets that the workers know.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -12,6 +13,16 @@ use crate::domain::app::acceptance::key_of;
 use crate::domain::app::instance::AppKey;
 use crate::domain::app::phase::Phase;
 use crate::domain::app::view::{AppView, AppsView};
+
+/// So long the first view waits at most for the secrets of what is installed: who asks right after a start must not be
+/// told that an application has no password. Less than callers wait for the first view.
+pub const LEARN: Duration = Duration::from_millis(1500);
+
+/// Whether the secrets of all that is installed are known.
+pub fn is_learned(apps: &[App], secrets: &BTreeMap<AppKey, Known>) -> bool {
+    let installed = |app: &&App| app.status.as_ref().is_some_and(|status| status.revision.is_some());
+    apps.iter().filter(installed).all(|app| secrets.contains_key(&key_of(app)))
+}
 
 /// The view; counts the phases on the way.
 pub fn view(ctx: &AppContext, apps: &[App], secrets: &BTreeMap<AppKey, Known>) -> AppsView {
