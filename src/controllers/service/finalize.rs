@@ -96,9 +96,9 @@ pub async fn remove(
     }
 }
 
-/// Removes the finalizer from a service that owns no record.
-pub async fn release(ctx: &Context, object: Option<&ManagedService>) {
-    let Some(object) = object.filter(|object| has_finalizer(object)) else { return };
+/// Removes the finalizer from a service that owns no record; whether it carries none any more.
+pub async fn release(ctx: &Context, object: Option<&ManagedService>) -> bool {
+    let Some(object) = object.filter(|object| has_finalizer(object)) else { return true };
     let mut rest = object.metadata.finalizers.clone().unwrap_or_default();
     rest.retain(|finalizer| finalizer != RECORDS_FINALIZER);
     let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -106,6 +106,7 @@ pub async fn release(ctx: &Context, object: Option<&ManagedService>) {
     match write(ctx, object, rest).await {
         Ok(_) => {
             ctx.said.is_well(&about);
+            return true;
         }
         // Somebody was faster: that wakes us with the object as it is now.
         Err(kube::Error::Api(status)) if status.is_conflict() => {
@@ -118,6 +119,7 @@ pub async fn release(ctx: &Context, object: Option<&ManagedService>) {
             }
         }
     }
+    false
 }
 
 /// Whether a service's finalizer could not be written as it shall stand.
@@ -129,7 +131,8 @@ fn about(id: &ObjectId) -> String {
     format!("finalizer of {id}")
 }
 
-fn has_finalizer(object: &ManagedService) -> bool {
+/// Whether it carries the finalizer.
+pub fn has_finalizer(object: &ManagedService) -> bool {
     object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == RECORDS_FINALIZER)
 }
 

@@ -17,11 +17,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::vocab::PlatformProvider;
+use crate::controllers::service::memory::turn_wait;
 use crate::controllers::service::retained::Retained;
 use crate::controllers::shared::context::{Context, Role};
 use crate::controllers::shared::keyed::Keyed;
 use crate::controllers::snapshot::Snapshot;
 use crate::domain::records::ZoneId;
+use crate::domain::retry::Class;
 
 /// Runs a worker for every zone that has a service, until `stop`; then they finish what they have begun. A standby has
 /// workers for the zones of its own DNS server alone, which write nothing else.
@@ -63,19 +65,25 @@ pub async fn run(
 
 /// Reports services that no worker has. A control plane that is slow to take thousands of statuses holds up no worker.
 async fn tell(ctx: Context, mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>, stop: CancellationToken) {
+    let mut failures = 0_u32;
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         let telling = async {
+            let mut open = false;
             if let Some(snapshot) = snapshot {
-                report::outside(&ctx).await;
-                report::refused(&ctx, &snapshot).await;
-                report::unplaced(&ctx, &snapshot).await;
+                open |= report::outside(&ctx).await;
+                open |= report::refused(&ctx, &snapshot).await;
+                open |= report::unplaced(&ctx, &snapshot).await;
             }
-            snapshots.changed().await
+            failures = if open { failures.saturating_add(1) } else { 0 };
+            tokio::select! {
+                changed = snapshots.changed() => changed.is_ok(),
+                () = tokio::time::sleep(turn_wait(Class::Transient, failures)), if open => true,
+            }
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            changed = telling => if changed.is_err() { return },
+            goes_on = telling => if !goes_on { return },
         }
     }
 }

@@ -153,63 +153,76 @@ pub async fn events(ctx: &Context, services: &[Managed], done: &Done) {
     futures::stream::iter(about.into_iter().map(say)).buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
-/// Reports services whose account was lost between two turns.
-pub async fn provider_unknown(ctx: &Context, snapshot: &Snapshot, services: &[Managed]) {
+/// Reports services whose account was lost between two turns; whether the API server has yet to take something.
+pub async fn provider_unknown(ctx: &Context, snapshot: &Snapshot, services: &[Managed]) -> bool {
+    let mut open = false;
     for managed in services {
         let Some(object) = managed.object() else { continue };
         let why = format!(
             "spec.platformProvider: {} is not configured on this node",
             object.spec.platform_provider
         );
-        nowhere(ctx, snapshot, managed, reasons::PROVIDER_UNKNOWN, why).await;
+        open |= nowhere(ctx, snapshot, managed, reasons::PROVIDER_UNKNOWN, why).await;
     }
+    open
 }
 
-/// Reports services whose records have no place.
-pub async fn unplaced(ctx: &Context, snapshot: &Snapshot) {
+/// Reports services whose records have no place; whether the API server has yet to take something.
+pub async fn unplaced(ctx: &Context, snapshot: &Snapshot) -> bool {
+    let mut open = false;
     for (managed, why) in snapshot.unplaced.values() {
         if let Some(Unplaced { reason, message }) = why {
-            nowhere(ctx, snapshot, managed, reason, cut(message.clone(), MESSAGE)).await;
+            open |= nowhere(ctx, snapshot, managed, reason, cut(message.clone(), MESSAGE)).await;
         }
     }
+    open
 }
 
-async fn nowhere(ctx: &Context, snapshot: &Snapshot, managed: &Managed, reason: &str, why: String) {
-    let Some(object) = managed.object() else { return };
+async fn nowhere(ctx: &Context, snapshot: &Snapshot, managed: &Managed, reason: &str, why: String) -> bool {
+    let Some(object) = managed.object() else { return false };
     let conditions = vec![
         condition(types::VALID, true, reasons::AS_WISHED, ""),
         condition(types::READY, false, reason, why),
     ];
-    let status = with_conditions(object, conditions, snapshot.now);
-    write_all(ctx, vec![(object, status)]).await;
     let service = &managed.service;
     let has_none = service.last.is_empty() && service.begun.is_empty();
-    if service.deleting && (has_none || service.retain) {
-        finalize::release(ctx, managed.object()).await;
+    if finalize::has_finalizer(object) && service.deleting && (has_none || service.retain) {
+        return !finalize::release(ctx, Some(object)).await;
     }
+    let status = with_conditions(object, conditions, snapshot.now);
+    is_open(&write_all(ctx, vec![(object, status)]).await)
 }
 
 /// Reports services whose fields can't be read. They never had a record, so nothing holds them when they are deleted.
-pub async fn refused(ctx: &Context, snapshot: &Snapshot) {
+/// Whether the API server has yet to take something.
+pub async fn refused(ctx: &Context, snapshot: &Snapshot) -> bool {
+    let mut open = false;
     for Refused { error, object } in snapshot.refused.values() {
         let Ok(object) = &object.0 else { continue };
-        let status = with_conditions(object, invalid(error), snapshot.now);
-        write_all(ctx, vec![(object, status)]).await;
-        if object.metadata.deletion_timestamp.is_some() {
-            finalize::release(ctx, Some(object)).await;
+        if finalize::has_finalizer(object) && object.metadata.deletion_timestamp.is_some() {
+            open |= !finalize::release(ctx, Some(object)).await;
+            continue;
         }
+        let status = with_conditions(object, invalid(error), snapshot.now);
+        open |= is_open(&write_all(ctx, vec![(object, status)]).await);
     }
+    open
 }
 
-/// Reports services outside the scope, unless somebody else serves them: whoever does has set other conditions.
-pub async fn outside(ctx: &Context) {
+/// Reports services outside the scope, unless somebody else serves them: whoever does has set other conditions. Whether
+/// the API server has yet to take something.
+pub async fn outside(ctx: &Context) -> bool {
     let all = ctx.stores.services_outside();
     let objects = all.iter().filter_map(|object| object.0.as_ref().ok());
     let fresh = objects.filter_map(|object| {
         let stands = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         is_unserved(stands).then(|| (object, with_conditions(object, vec![unserved(ctx)], ctx.now())))
     });
-    write_all(ctx, fresh.collect()).await;
+    is_open(&write_all(ctx, fresh.collect()).await)
+}
+
+fn is_open(all: &[(ObjectId, Applied<ManagedService>)]) -> bool {
+    all.iter().any(|(_, applied)| !applied.stands())
 }
 
 fn invalid(error: &FieldError) -> Vec<Condition> {

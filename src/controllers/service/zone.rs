@@ -118,8 +118,9 @@ pub async fn run(
 impl Worker {
     async fn turn(&mut self, snapshot: &Snapshot, services: &[Managed], snapshots: &Snapshots) -> Duration {
         let Some(provider) = snapshot.provider_of(&self.ctx, &self.id) else {
-            report::provider_unknown(&self.ctx, snapshot, services).await;
-            return RESYNC;
+            let open = report::provider_unknown(&self.ctx, snapshot, services).await;
+            self.troubles = if open { self.troubles.saturating_add(1) } else { 0 };
+            return if open { turn_wait(Class::Transient, self.troubles) } else { RESYNC };
         };
         let mut zone = match self.zone.take() {
             Some(mut zone) => {
