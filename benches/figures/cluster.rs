@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use crate::measure::{Pairs, median, until};
 use crate::plane::directory;
 use crate::report::{Figure, Promise};
-use crate::sites::{Site, ask_all, question};
+use crate::sites::{Site, ask_ttl, question};
 use crate::{objects, rest};
 
 const SERVICES: usize = 2000;
@@ -344,25 +344,23 @@ fn at_rest(world: &mut World) -> anyhow::Result<Vec<Figure>> {
 /// Milliseconds by which the DNS server's answer came after our own watch's event, for one edit.
 async fn behind(client: &Client, dns: SocketAddr, turn: usize) -> anyhow::Result<f64> {
     let index = turn * 7 % SERVICES;
-    let (name, node) = (format!("service-{index:04}"), 1 + turn % 2);
+    let (name, ttl) = (format!("service-{index:04}"), 1000 + u32::try_from(turn)?);
     let api = Api::<ManagedService>::namespaced(client.clone(), "default");
     let there = api.get(&name).await?.resource_version().context("no version")?;
     let watching = WatchParams::default().fields(&format!("metadata.name={name}"));
     let mut events = api.watch(&watching, &there).await?.boxed();
     let asked = question(&objects::dns_name(index), "0.0.0.0/0", 1)?;
-    let wanted = objects::public(7 + node);
     let answers = tokio::task::spawn_blocking(move || {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let answer = ask_all(dns, std::slice::from_ref(&asked), Duration::from_millis(200))?;
-            if answer[0] == Some(wanted) {
+            if ask_ttl(dns, &asked, Duration::from_millis(200))? == Some(ttl) {
                 return Ok(Instant::now());
             }
             anyhow::ensure!(Instant::now() < deadline, "no answer after an edit");
             std::thread::sleep(Duration::from_millis(1));
         }
     });
-    let patch = Patch::Merge(json!({ "spec": { "nodes": [format!("n{:02}", 7 + node)] } }));
+    let patch = Patch::Merge(json!({ "spec": { "ttl": ttl } }));
     api.patch(&name, &PatchParams::default(), &patch).await?;
     let seen = loop {
         let event = events.try_next().await?.context("the watch ended")?;

@@ -165,15 +165,28 @@ pub fn question(name: &str, subnet: &str, id: u16) -> anyhow::Result<Vec<u8>> {
     Ok(message.to_vec()?)
 }
 
+fn socket(at: SocketAddr, patience: Duration) -> anyhow::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(at)?;
+    socket.set_read_timeout(Some(patience))?;
+    Ok(socket)
+}
+
+/// Asks one question and gives the first answer's TTL; `None` where no answer came.
+pub fn ask_ttl(at: SocketAddr, question: &[u8], patience: Duration) -> anyhow::Result<Option<u32>> {
+    let (socket, mut buffer) = (socket(at, patience)?, [0; 1500]);
+    socket.send(question)?;
+    let Ok(length) = socket.recv(&mut buffer) else { return Ok(None) };
+    Ok(Message::from_vec(&buffer[..length])?.answers.first().map(|record| record.ttl))
+}
+
 /// Asks all `questions` at once and gives the answers' addresses in their order; `None` where none came.
 pub fn ask_all(
     at: SocketAddr,
     questions: &[Vec<u8>],
     patience: Duration,
 ) -> anyhow::Result<Vec<Option<Ipv4Addr>>> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.connect(at)?;
-    socket.set_read_timeout(Some(patience))?;
+    let socket = socket(at, patience)?;
     let mut answers = vec![None; questions.len()];
     // A closed port answers with an error here; then there is no answer, and that is one, too.
     let sent = questions.iter().filter(|question| socket.send(question).is_ok()).count();
